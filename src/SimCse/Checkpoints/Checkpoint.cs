@@ -122,7 +122,7 @@ public sealed class Checkpoint : IDisposable
     /// <summary>The tensor of that name in the file, null where there is none.</summary>
     public TensorEntry? Find(string nameInFile) => _weights.Find(nameInFile)?.Entry;
 
-    /// <summary>A tensor of this checkpoint for a new checkpoint or <see cref="SafetensorsFile.Write"/>, as it is stored, bit for bit. This checkpoint must stay open until it is written.</summary>
+    /// <summary>A tensor of this checkpoint for <see cref="CheckpointWriter"/> or <see cref="SafetensorsFile.Write"/>, as it is stored, bit for bit. This checkpoint must stay open until it is written.</summary>
     /// <exception cref="InvalidDataException">No tensor has that name.</exception>
     public TensorToWrite Unchanged(string nameInFile)
     {
