@@ -47,9 +47,9 @@ public sealed class SimCseTrainer
         ArgumentNullException.ThrowIfNull(checkpoint);
         ArgumentNullException.ThrowIfNull(tokenizer);
         ArgumentNullException.ThrowIfNull(corpus);
-        if (!resume && TrainingLoop.HasState(_output))
+        if (!resume && TrainingLoop.Occupies(_output))
         {
-            throw new InvalidDataException($"{_output} already holds a training run; go on with it by --resume, or choose another --output");
+            throw new InvalidDataException($"{_output} already holds a model or a training run; go on with the run by --resume, or choose another --output");
         }
 
         EncoderConfig config = checkpoint.Config;
@@ -94,13 +94,32 @@ public sealed class SimCseTrainer
                 return new StepMetrics(result.Loss, result.GradientNorm, rate, batch.Rows, result.Alignment, result.Uniformity);
             },
             Evaluate = Evaluate is null ? null : token => Evaluate(encoder, token),
-            WriteModel = (best, score) => WriteModel(model, checkpoint, maxLength, best, total, score),
+            WriteModel = (directory, best, score) => WriteModel(directory, model, checkpoint, maxLength, best, total, score),
         };
         return loop.Run(resume, progress, cancellationToken);
     }
 
-    private void WriteModel(SimCseModel model, Checkpoint checkpoint, int maxLength, int step, int total, DevelopmentScore? score)
+    private void WriteModel(string directory, SimCseModel model, Checkpoint checkpoint, int maxLength, int step, int total, DevelopmentScore? score)
     {
-        // TODO-LEAD
+        SentenceModules modules = new(model.FinalPooling, model.StoredHead(), Normalize: false, MaxSequenceLength: null, LowerCase: null);
+        ModelCard card = new()
+        {
+            BaseModel = Path.GetFileName(Path.TrimEndingDirectorySeparator(checkpoint.Directory)),
+            Model = model,
+            Options = _options,
+            Data = DataSource.Name,
+            Step = step,
+            TotalSteps = total,
+            MaxLength = maxLength,
+            ScoreName = ScoreName,
+            Score = score,
+        };
+        CheckpointWriter.Write(directory, new CheckpointContents
+        {
+            Source = checkpoint.Directory,
+            Tensors = model.TensorsFor(checkpoint),
+            Modules = modules,
+            ModelCard = card.ToMarkdown(),
+        });
     }
 }

@@ -33,7 +33,7 @@ public sealed record DevelopmentScore(double Score, double? Alignment = null, do
 public sealed record TrainingProgress(int Step, int TotalSteps, StepMetrics? Metrics, DevelopmentScore? Development, (int Step, double Score)? Best, double SentencesPerSecond, TimeSpan Remaining);
 
 /// <summary>How a run ended.</summary>
-/// <param name="BestStep">The step whose weights are in the output directory.</param>
+/// <param name="BestStep">The step whose weights the model has.</param>
 /// <param name="BestScore">Its score; null where nothing was evaluated.</param>
 /// <param name="Steps">Steps in all.</param>
 /// <param name="Seconds">Time spent training and evaluating, over all sessions of the run.</param>
@@ -44,9 +44,13 @@ public sealed record TrainingResult(int BestStep, double? BestScore, int Steps, 
 /// The loop around steps of any objective: evaluations, the best weights, <c>metrics.jsonl</c>, a checkpoint from which a killed run goes on to
 /// the same bits, and a clean stop when cancelled.
 /// </summary>
+/// <remarks>
+/// While it runs, the output's <c>run</c> folder holds <c>state.safetensors</c> (the checkpoint) and <c>best</c> (the best model so far, a whole model directory). At the end
+/// the model moves up, config.json last, so that the output is a model only when all of it is there; <c>trainer_state.json</c> is written and <c>run</c> goes.
+/// </remarks>
 public sealed class TrainingLoop
 {
-    private const string StateFile = "state.safetensors";
+    private const string StateFile = "state.safetensors", FinishedFile = "trainer_state.json", MetricsFile = "metrics.jsonl";
 
     private readonly string _directory;
     private readonly ParameterSet _parameters;
@@ -54,7 +58,7 @@ public sealed class TrainingLoop
     private readonly JsonObject _fingerprint;
 
     /// <summary>A loop over these parameters, kept in <paramref name="directory"/>.</summary>
-    /// <param name="directory">The run's output; its <c>run</c> folder holds the resumable state.</param>
+    /// <param name="directory">The run's output; see the remarks.</param>
     /// <param name="parameters">What learns.</param>
     /// <param name="optimizer">What updates it.</param>
     /// <param name="fingerprint">Everything that decides the arithmetic (options, hashes of data and weights): a run is resumed only where all of it is the same.</param>
@@ -81,11 +85,12 @@ public sealed class TrainingLoop
     /// <summary>Judges the parameters as they are; null where there is nothing to judge by: then the last weights are kept.</summary>
     public Func<CancellationToken, DevelopmentScore>? Evaluate { get; init; }
 
-    /// <summary>Writes the model as it is into the output directory; called whenever it is the best so far.</summary>
-    public required Action<int, DevelopmentScore?> WriteModel { get; init; }
+    /// <summary>Writes the model as it is into this directory, replacing what is there; called whenever it is the best so far.</summary>
+    public required Action<string, int, DevelopmentScore?> WriteModel { get; init; }
 
-    /// <summary>Whether a directory holds the state of a run.</summary>
-    public static bool HasState(string directory) => File.Exists(Path.Combine(directory, "run", StateFile));
+    /// <summary>Whether a directory holds a run, under way or finished, that a new one would destroy.</summary>
+    public static bool Occupies(string directory) =>
+        File.Exists(Path.Combine(directory, "run", StateFile)) || File.Exists(Path.Combine(directory, FinishedFile)) || File.Exists(Path.Combine(directory, "config.json"));
 
     /// <summary>Runs from the beginning, or from the saved state.</summary>
     /// <param name="resume">Whether to go on where the state in the directory stands; without a state the run starts at the beginning.</param>
@@ -95,8 +100,13 @@ public sealed class TrainingLoop
     /// <exception cref="OperationCanceledException">Cancelled; the state is on disk.</exception>
     public TrainingResult Run(bool resume, IProgress<TrainingProgress>? progress, CancellationToken cancellationToken)
     {
-        Directory.CreateDirectory(Path.Combine(_directory, "run"));
-        State state = resume && HasState(_directory) ? Load() : new State();
+        if (resume && File.Exists(Path.Combine(_directory, FinishedFile)))
+        {
+            return Finished();
+        }
+
+        Directory.CreateDirectory(RunFolder);
+        State state = resume && File.Exists(StatePath) ? Load() : new State();
         using StreamWriter metrics = OpenMetrics(state.Step);
         Stopwatch session = Stopwatch.StartNew();
         double secondsBefore = state.Seconds, stepSecondsBefore = state.StepSeconds;
@@ -135,13 +145,13 @@ public sealed class TrainingLoop
                 if (state.BestScore is null || score.Score > state.BestScore)
                 {
                     (state.BestStep, state.BestScore) = (state.Step, score.Score);
-                    WriteModel(state.Step, score);
+                    WriteModel(BestFolder, state.Step, score);
                 }
             }
             else if (Evaluate is null && last)
             {
                 state.BestStep = state.Step;
-                WriteModel(state.Step, null);
+                WriteModel(BestFolder, state.Step, null);
             }
 
             state.Seconds = secondsBefore + session.Elapsed.TotalSeconds;
@@ -153,7 +163,8 @@ public sealed class TrainingLoop
             }
         }
 
-        return new TrainingResult(state.BestStep, state.BestScore, TotalSteps, state.Seconds, state.Sentences / Math.Max(state.StepSeconds, 1e-9));
+        metrics.Dispose();
+        return Finish(new TrainingResult(state.BestStep, state.BestScore, TotalSteps, state.Seconds, state.Sentences / Math.Max(state.StepSeconds, 1e-9)));
 
         TrainingProgress Report(State s, StepMetrics? step, DevelopmentScore? score)
         {
@@ -163,10 +174,60 @@ public sealed class TrainingLoop
         }
     }
 
+    /// <summary>Moves the best model up into the output; what an earlier session of the run has moved already stays.</summary>
+    private TrainingResult Finish(TrainingResult result)
+    {
+        if (Directory.Exists(BestFolder))
+        {
+            foreach (string file in Directory.GetFiles(BestFolder, "*", SearchOption.AllDirectories).OrderBy(f => string.Equals(Path.GetFileName(f), "config.json", StringComparison.Ordinal)).ThenBy(f => f.Length))
+            {
+                string place = Path.Combine(_directory, Path.GetRelativePath(BestFolder, file));
+                Directory.CreateDirectory(Path.GetDirectoryName(place)!);
+                File.Move(file, place, overwrite: true);
+            }
+        }
+
+        JsonObject finished = new()
+        {
+            ["best_step"] = result.BestStep,
+            ["best_dev"] = result.BestScore,
+            ["steps"] = result.Steps,
+            ["seconds"] = result.Seconds,
+            ["sentences_per_second"] = result.SentencesPerSecond,
+            ["run"] = _fingerprint.DeepClone(),
+        };
+        AtomicFile.Write(Path.Combine(_directory, FinishedFile), stream => stream.Write(JsonSerializer.SerializeToUtf8Bytes(finished)));
+        Directory.Delete(RunFolder, recursive: true);
+        return result;
+    }
+
+    /// <summary>The result of a run that is complete.</summary>
+    private TrainingResult Finished()
+    {
+        string path = Path.Combine(_directory, FinishedFile);
+        JsonObject json;
+        try
+        {
+            json = JsonNode.Parse(File.ReadAllBytes(path))!.AsObject();
+            RequireSameRun(path, json["run"]!.AsObject());
+            if (Directory.Exists(RunFolder))
+            {
+                Directory.Delete(RunFolder, recursive: true); // the session was killed between the last file and this
+            }
+
+            return new TrainingResult(json["best_step"]!.GetValue<int>(), json["best_dev"]?.GetValue<double>(), json["steps"]!.GetValue<int>(),
+                json["seconds"]!.GetValue<double>(), json["sentences_per_second"]!.GetValue<double>());
+        }
+        catch (Exception e) when (e is JsonException or NullReferenceException or InvalidOperationException or FormatException)
+        {
+            throw new InvalidDataException($"{path}: not the record of a training run: {e.Message}", e);
+        }
+    }
+
     /// <summary>Appends to the lines of the steps that the state has; later ones were written by a session that was killed, and come again.</summary>
     private StreamWriter OpenMetrics(int step)
     {
-        string path = Path.Combine(_directory, "metrics.jsonl");
+        string path = Path.Combine(_directory, MetricsFile);
         List<string> kept = [];
         if (step > 0 && File.Exists(path))
         {
@@ -226,7 +287,11 @@ public sealed class TrainingLoop
         }
     }
 
-    private string StatePath => Path.Combine(_directory, "run", StateFile);
+    private string RunFolder => Path.Combine(_directory, "run");
+
+    private string StatePath => Path.Combine(RunFolder, StateFile);
+
+    private string BestFolder => Path.Combine(RunFolder, "best");
 
     private void Save(State state)
     {
@@ -258,7 +323,7 @@ public sealed class TrainingLoop
             throw new InvalidDataException($"{StatePath}: not the state of a training run");
         }
 
-        RequireSameRun(JsonNode.Parse(run)!.AsObject());
+        RequireSameRun(StatePath, JsonNode.Parse(run)!.AsObject());
         JsonObject json = JsonNode.Parse(saved)!.AsObject();
         foreach (string name in _parameters.Names)
         {
@@ -280,14 +345,14 @@ public sealed class TrainingLoop
         return state;
     }
 
-    private void RequireSameRun(JsonObject saved)
+    private void RequireSameRun(string path, JsonObject saved)
     {
         foreach (string key in saved.Select(p => p.Key).Union(_fingerprint.Select(p => p.Key), StringComparer.Ordinal))
         {
             if (!JsonNode.DeepEquals(saved[key], JsonNode.Parse(_fingerprint[key]?.ToJsonString() ?? "null")))
             {
                 throw new InvalidDataException(string.Create(CultureInfo.InvariantCulture,
-                    $"{StatePath}: this run had {key} = {saved[key]?.ToJsonString() ?? "nothing"}, not {_fingerprint[key]?.ToJsonString() ?? "nothing"}; resume with what it was started with, or choose another output directory"));
+                    $"{path}: this run had {key} = {saved[key]?.ToJsonString() ?? "nothing"}, not {_fingerprint[key]?.ToJsonString() ?? "nothing"}; resume with what it was started with, or choose another output directory"));
             }
         }
     }

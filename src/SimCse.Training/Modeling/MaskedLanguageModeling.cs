@@ -69,13 +69,18 @@ public sealed class MaskedLanguageModeling
         return nn.functional.cross_entropy(scores, tensor(tokens.ToArray()));
     }
 
-    /// <summary>The head as it is stored with the model.</summary>
-    public MaskedLanguageHead Stored()
+    /// <summary>The head's tensors under Hugging Face's names, as they are stored with the model.</summary>
+    public IReadOnlyList<TensorToWrite> Tensors()
     {
-        ParameterSet p = _model.Parameters;
-        return new MaskedLanguageHead(
-            p.Read(Prefix + "transform.dense.weight"), p.Read(Prefix + "transform.dense.bias"),
-            p.Read(Prefix + "transform.LayerNorm.weight"), p.Read(Prefix + "transform.LayerNorm.bias"),
-            p.Read(Prefix + "bias"), p.Contains(Prefix + "decoder.weight") ? p.Read(Prefix + "decoder.weight") : null);
+        string[] own = [Prefix + "transform.dense.weight", Prefix + "transform.dense.bias", Prefix + "transform.LayerNorm.weight", Prefix + "transform.LayerNorm.bias", Prefix + "bias"];
+        List<TensorToWrite> tensors = [.. EncoderTensors.ForMaskedLanguageHead(_model.Config)
+            .Zip(own, (stored, name) => TensorToWrite.FromFloats(stored.Name, stored.Shape, () => _model.Parameters.Read(name)))];
+        if (_model.Parameters.Contains(Prefix + "decoder.weight"))
+        {
+            string name = _model.Config.Family == ModelFamily.Roberta ? "lm_head.decoder.weight" : "cls.predictions.decoder.weight";
+            tensors.Add(TensorToWrite.FromFloats(name, [_model.Config.VocabularySize, _model.Config.HiddenSize], () => _model.Parameters.Read(Prefix + "decoder.weight")));
+        }
+
+        return tensors;
     }
 }

@@ -136,6 +136,24 @@ public sealed class SimCseModel : IDisposable
         ? new DenseHead(Config.HiddenSize, Config.HiddenSize, Parameters.Read(HeadWeight), Parameters.Read(HeadBias), Tanh: true)
         : null;
 
+    /// <summary>
+    /// The tensors of the model under the names that <paramref name="checkpoint"/> gives them: what was trained as float32, everything else as it was.
+    /// </summary>
+    public IReadOnlyList<TensorToWrite> TensorsFor(Checkpoint checkpoint)
+    {
+        ArgumentNullException.ThrowIfNull(checkpoint);
+        Dictionary<string, TensorToWrite> trained = EncoderTensors.For(Config)
+            .Select(t => TensorToWrite.FromFloats(checkpoint.NameInFile(t.Name), t.Shape, () => Parameters.Read(t.Name)))
+            .ToDictionary(t => t.Entry.Name, StringComparer.Ordinal);
+        foreach (TensorToWrite tensor in MaskedLanguage?.Tensors() ?? [])
+        {
+            trained[tensor.Entry.Name] = tensor;
+        }
+
+        HashSet<string> before = [.. checkpoint.Tensors.Select(t => t.Name)];
+        return [.. checkpoint.Tensors.Select(t => trained.GetValueOrDefault(t.Name) ?? checkpoint.Unchanged(t.Name)), .. trained.Values.Where(t => !before.Contains(t.Entry.Name))];
+    }
+
     /// <inheritdoc/>
     public void Dispose() => Parameters.Dispose();
 }
