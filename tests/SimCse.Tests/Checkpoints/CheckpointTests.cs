@@ -39,4 +39,30 @@ public sealed class CheckpointTests
         Assert.Equal("", checkpoint.Prefix);
         Assert.False(checkpoint.HasMaskedLanguageHead);
     }
+
+    [Theory]
+    [InlineData("tiny-bert")]
+    [InlineData("tiny-roberta")]
+    public void Pickle_and_safetensors_hold_the_same_tensors(string model)
+    {
+        string directory = RepositoryPaths.NewTemporaryDirectory();
+        foreach (string name in (string[])["config.json", "pytorch_model.bin"])
+        {
+            File.Copy(RepositoryPaths.Fixture(model, name), Path.Combine(directory, name));
+        }
+
+        using Checkpoint pickled = Checkpoint.Open(directory);
+        using Checkpoint safe = Checkpoint.Open(RepositoryPaths.Fixture(model));
+
+        Assert.Equal(safe.Prefix, pickled.Prefix);
+        foreach (TensorEntry tensor in safe.Tensors)
+        {
+            Assert.Equal(tensor.Shape, pickled.Find(tensor.Name)!.Shape);
+            Assert.Equal(safe.ReadTensor(tensor.Name), pickled.ReadTensor(tensor.Name));
+        }
+
+        // The pickle holds the tied decoder twice; safetensors leaves it out.
+        Assert.All(pickled.Tensors.Select(t => t.Name).Except(safe.Tensors.Select(t => t.Name), StringComparer.Ordinal), name => Assert.Contains("decoder", name, StringComparison.Ordinal));
+        Assert.Null(pickled.ReadMaskedLanguageHead()!.DecoderWeight);
+    }
 }
