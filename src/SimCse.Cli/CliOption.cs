@@ -25,6 +25,11 @@ internal static class CliOption
 
     public static Option<int?> Threads() => Whole("--threads", "N", "processor threads; all of them where it is not given", null, least: 1);
 
+    /// <summary>Texts to read, from standard input where it is not given.</summary>
+    public static Option<string> Input(string description) => new("--input", "-i") { HelpName = "F", Description = description, DefaultValueFactory = _ => "-" };
+
+    public static Option<bool> JsonLines() => Flag("--jsonl", "every line is a text as a JSON string, so that it may hold a line break");
+
     public static Option<bool> Json(string description) => Flag("--json", description);
 
     public static Option<bool> Flag(string name, string description) => new(name) { Description = description };
