@@ -1,0 +1,86 @@
+using SimCse.Checkpoints;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace SimCse.Training.Modeling;
+
+/// <summary>
+/// Masked-language modelling over packed rows: cross-entropy of the masked tokens from the last layer through the prediction head
+/// (linear, GELU, layer norm, and a decoder that is the word embeddings themselves unless it has weights of its own).
+/// </summary>
+public sealed class MaskedLanguageModeling
+{
+    private const string Prefix = "lm_head.";
+
+    private readonly SimCseModel _model;
+
+    private MaskedLanguageModeling(SimCseModel model) => _model = model;
+
+    internal static MaskedLanguageModeling Create(SimCseModel model, MaskedLanguageHead? stored, long seed)
+    {
+        int width = model.Config.HiddenSize, vocabulary = model.Config.VocabularySize;
+        ParameterSet parameters = model.Parameters;
+        parameters.Add(Prefix + "transform.dense.weight", stored?.DenseWeight ?? new CounterRandom(seed, 2).Normal(width * width, model.Config.InitializerRange), width, width);
+        parameters.Add(Prefix + "transform.dense.bias", stored?.DenseBias ?? new float[width], width);
+        parameters.Add(Prefix + "transform.LayerNorm.weight", stored?.NormWeight ?? [.. Enumerable.Repeat(1f, width)], width);
+        parameters.Add(Prefix + "transform.LayerNorm.bias", stored?.NormBias ?? new float[width], width);
+        parameters.Add(Prefix + "bias", stored?.DecoderBias ?? new float[vocabulary], vocabulary);
+        if (stored?.DecoderWeight is { } decoder)
+        {
+            parameters.Add(Prefix + "decoder.weight", decoder, vocabulary, width);
+        }
+
+        return new MaskedLanguageModeling(model);
+    }
+
+    /// <summary>The mean cross-entropy over the masked tokens of a batch, a scalar; zero where nothing is masked.</summary>
+    /// <param name="batch">The rows with their masks in place.</param>
+    /// <param name="labels">For each row of the batch (its own order) the positions that are predicted and the token each really is.</param>
+    /// <param name="masks">The noise of the pass; null for none.</param>
+    public Tensor Loss(PackedBatch batch, IReadOnlyList<IReadOnlyList<(int Position, int Token)>> labels, DropoutMasks? masks)
+    {
+        ArgumentNullException.ThrowIfNull(batch);
+        ArgumentNullException.ThrowIfNull(labels);
+        Tensor hidden = _model.Encoder.Forward(batch, masks, lastLayerAtFirstToken: false).Hidden[^1]; // (T, H)
+        List<long> places = [], tokens = [];
+        int start = 0;
+        foreach ((int row, int length) in batch.TokenParts)
+        {
+            foreach ((int position, int token) in labels[row])
+            {
+                places.Add(start + position);
+                tokens.Add(token);
+            }
+
+            start += length;
+        }
+
+        if (places.Count == 0)
+        {
+            return hidden.sum() * 0;
+        }
+
+        ParameterSet p = _model.Parameters;
+        Tensor masked = hidden.index_select(0, tensor(places.ToArray())); // (M, H)
+        Tensor transformed = nn.functional.gelu(nn.functional.linear(masked, p[Prefix + "transform.dense.weight"], p[Prefix + "transform.dense.bias"])); // (M, H)
+        transformed = nn.functional.layer_norm(transformed, [_model.Config.HiddenSize], p[Prefix + "transform.LayerNorm.weight"], p[Prefix + "transform.LayerNorm.bias"], _model.Config.LayerNormEpsilon);
+        Tensor decoder = p.Contains(Prefix + "decoder.weight") ? p[Prefix + "decoder.weight"] : p["embeddings.word_embeddings.weight"]; // (V, H)
+        Tensor scores = _model.Encoder.Precision.Linear(transformed, decoder, p[Prefix + "bias"]); // (M, V)
+        return nn.functional.cross_entropy(scores, tensor(tokens.ToArray()));
+    }
+
+    /// <summary>The head's tensors under Hugging Face's names, as they are stored with the model.</summary>
+    public IReadOnlyList<TensorToWrite> Tensors(TensorType type = TensorType.F32)
+    {
+        string[] own = [Prefix + "transform.dense.weight", Prefix + "transform.dense.bias", Prefix + "transform.LayerNorm.weight", Prefix + "transform.LayerNorm.bias", Prefix + "bias"];
+        List<TensorToWrite> tensors = [.. EncoderTensors.ForMaskedLanguageHead(_model.Config)
+            .Zip(own, (stored, name) => TensorToWrite.FromFloats(stored.Name, stored.Shape, () => _model.Parameters.Read(name), type))];
+        if (_model.Parameters.Contains(Prefix + "decoder.weight"))
+        {
+            string name = _model.Config.Family == ModelFamily.Roberta ? "lm_head.decoder.weight" : "cls.predictions.decoder.weight";
+            tensors.Add(TensorToWrite.FromFloats(name, [_model.Config.VocabularySize, _model.Config.HiddenSize], () => _model.Parameters.Read(Prefix + "decoder.weight"), type));
+        }
+
+        return tensors;
+    }
+}

@@ -1,0 +1,159 @@
+using SimCse.Checkpoints;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace SimCse.Training.Modeling;
+
+/// <summary>When the MLP head (one linear layer of the hidden size, and tanh, over [CLS]) is part of the model.</summary>
+public enum HeadUse
+{
+    /// <summary>No head: the pooled vector itself is trained.</summary>
+    None,
+
+    /// <summary>In training only, dropped at test: unsupervised SimCSE (<c>--mlp-only-train</c>).</summary>
+    TrainingOnly,
+
+    /// <summary>In training and at test: supervised SimCSE.</summary>
+    Kept,
+}
+
+/// <summary>A sentence encoder that learns: encoder, pooling, the MLP head and, for the auxiliary objective, the masked-language head.</summary>
+public sealed class SimCseModel : IDisposable
+{
+    private const string HeadWeight = "mlp.dense.weight", HeadBias = "mlp.dense.bias";
+    private const uint HeadPurpose = 1;
+
+    private SimCseModel(EncoderConfig config, ParameterSet parameters, Pooling pooling, HeadUse head, Precision precision = Precision.Fp32)
+    {
+        Config = config;
+        Parameters = parameters;
+        Pooling = pooling;
+        Head = head;
+        Encoder = new Encoder(config, parameters) { Precision = precision };
+    }
+
+    /// <summary>The encoder's shape.</summary>
+    public EncoderConfig Config { get; }
+
+    /// <summary>Everything that learns, by Hugging Face's names without prefix; the head is <c>mlp.dense.*</c>, as in the reference code.</summary>
+    public ParameterSet Parameters { get; }
+
+    /// <summary>How token vectors become a sentence vector in training.</summary>
+    public Pooling Pooling { get; }
+
+    /// <summary>When the MLP head is used.</summary>
+    public HeadUse Head { get; }
+
+    /// <summary>The layers.</summary>
+    public Encoder Encoder { get; }
+
+    /// <summary>How the finished model pools: what is stored with it.</summary>
+    public Pooling FinalPooling => Pooling == Pooling.Cls && Head != HeadUse.Kept ? Pooling.ClsBeforePooler : Pooling;
+
+    /// <summary>The masked-language head, where <see cref="AddMaskedLanguageHead"/> was called.</summary>
+    public MaskedLanguageModeling? MaskedLanguage { get; private set; }
+
+    /// <summary>
+    /// A model that starts from a checkpoint. A new head is drawn from N(0, 0.02²) with bias 0, as in the reference; a head that the checkpoint keeps is gone on with.
+    /// </summary>
+    /// <param name="checkpoint">Where the encoder's weights come from.</param>
+    /// <param name="config">The checkpoint's configuration, or the same with other dropout.</param>
+    /// <param name="pooling">The pooling that is trained.</param>
+    /// <param name="mlpOnlyTrain">For <see cref="Pooling.Cls"/>: whether the head is dropped at test.</param>
+    /// <param name="seed">Draws the head.</param>
+    public static SimCseModel FromCheckpoint(Checkpoint checkpoint, EncoderConfig config, Pooling pooling, bool mlpOnlyTrain, long seed)
+    {
+        ArgumentNullException.ThrowIfNull(checkpoint);
+        ArgumentNullException.ThrowIfNull(config);
+        ParameterSet parameters = new();
+        foreach (TensorEntry tensor in EncoderTensors.For(config))
+        {
+            parameters.Add(tensor.Name, checkpoint.ReadEncoderTensor(tensor.Name), tensor.Shape);
+        }
+
+        HeadUse head = pooling != Pooling.Cls ? HeadUse.None : mlpOnlyTrain ? HeadUse.TrainingOnly : HeadUse.Kept;
+        SimCseModel model = new(config, parameters, pooling, head);
+        if (head != HeadUse.None)
+        {
+            int width = config.HiddenSize;
+            DenseHead? stored = checkpoint.Modules?.Head;
+            if (stored is not null && (stored.InFeatures != width || stored.OutFeatures != width || !stored.Tanh))
+            {
+                throw new InvalidDataException($"{checkpoint.Directory}: the stored head is {stored.InFeatures} to {stored.OutFeatures}{(stored.Tanh ? "" : " without tanh")}; training goes on only with {width} to {width} and tanh");
+            }
+
+            parameters.Add(HeadWeight, stored?.Weight ?? new CounterRandom(seed, HeadPurpose).Normal(width * width, 0.02), width, width);
+            parameters.Add(HeadBias, stored?.Bias ?? new float[width], width);
+        }
+
+        return model;
+    }
+
+    /// <summary>
+    /// A new encoder, drawn as BERT is: weights from N(0, r²) with r the config's initialiser range, biases 0, layer norms 1 and 0, the padding token's vector 0.
+    /// </summary>
+    public static SimCseModel FromConfig(EncoderConfig config, Pooling pooling, Precision precision, long seed)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        ParameterSet parameters = new();
+        uint purpose = 1000;
+        foreach (TensorEntry tensor in EncoderTensors.For(config))
+        {
+            int count = checked((int)tensor.Shape.Aggregate(1L, (a, b) => a * b));
+            float[] values = tensor.Name.EndsWith("LayerNorm.weight", StringComparison.Ordinal) ? [.. Enumerable.Repeat(1f, count)]
+                : tensor.Name.EndsWith(".bias", StringComparison.Ordinal) ? new float[count]
+                : new CounterRandom(seed, purpose).Normal(count, config.InitializerRange);
+            if (string.Equals(tensor.Name, "embeddings.word_embeddings.weight", StringComparison.Ordinal))
+            {
+                values.AsSpan(config.PadTokenId * config.HiddenSize, config.HiddenSize).Clear();
+            }
+
+            parameters.Add(tensor.Name, values, tensor.Shape);
+            purpose++;
+        }
+
+        return new SimCseModel(config, parameters, pooling, HeadUse.None, precision);
+    }
+
+    /// <summary>Adds the masked-language head, from the checkpoint where it has one and new otherwise.</summary>
+    public void AddMaskedLanguageHead(MaskedLanguageHead? stored, long seed) => MaskedLanguage = MaskedLanguageModeling.Create(this, stored, seed);
+
+    /// <summary>Sentence vectors, (R, H), in the batch's order, with the head where it is part of the model at that time.</summary>
+    /// <param name="batch">The rows.</param>
+    /// <param name="masks">The noise of the pass; null for none.</param>
+    /// <param name="training">Whether this is a training pass, for a head that is used in training only.</param>
+    public Tensor Represent(PackedBatch batch, DropoutMasks? masks, bool training)
+    {
+        Encoder.Output output = Encoder.Forward(batch, masks, Pooling.ReadsFirstTokenOnly());
+        Tensor pooled = Pooler.Pool(output, batch, Pooling); // (R, H)
+        return Head == HeadUse.Kept || (Head == HeadUse.TrainingOnly && training)
+            ? nn.functional.linear(pooled, Parameters[HeadWeight], Parameters[HeadBias]).tanh() // (R, H)
+            : pooled;
+    }
+
+    /// <summary>The head as it is stored with the finished model; null where the model keeps none.</summary>
+    public DenseHead? StoredHead() => Head == HeadUse.Kept
+        ? new DenseHead(Config.HiddenSize, Config.HiddenSize, Parameters.Read(HeadWeight), Parameters.Read(HeadBias), Tanh: true)
+        : null;
+
+    /// <summary>
+    /// The tensors of the model under the names that <paramref name="checkpoint"/> gives them: what was trained as float32, everything else as it was.
+    /// </summary>
+    public IReadOnlyList<TensorToWrite> TensorsFor(Checkpoint checkpoint)
+    {
+        ArgumentNullException.ThrowIfNull(checkpoint);
+        Dictionary<string, TensorToWrite> trained = EncoderTensors.For(Config)
+            .Select(t => TensorToWrite.FromFloats(checkpoint.NameInFile(t.Name), t.Shape, () => Parameters.Read(t.Name)))
+            .ToDictionary(t => t.Entry.Name, StringComparer.Ordinal);
+        foreach (TensorToWrite tensor in MaskedLanguage?.Tensors() ?? [])
+        {
+            trained[tensor.Entry.Name] = tensor;
+        }
+
+        HashSet<string> before = [.. checkpoint.Tensors.Select(t => t.Name)];
+        return [.. checkpoint.Tensors.Select(t => trained.GetValueOrDefault(t.Name) ?? checkpoint.Unchanged(t.Name)), .. trained.Values.Where(t => !before.Contains(t.Entry.Name))];
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => Parameters.Dispose();
+}

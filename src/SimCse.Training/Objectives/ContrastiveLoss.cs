@@ -1,0 +1,51 @@
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace SimCse.Training.Objectives;
+
+/// <summary>
+/// The SimCSE objective, mean over i of
+/// −log( e^{cos(z1_i, z2_i)/τ} / Σ_j ( e^{cos(z1_i, z2_j)/τ} + α^{[i=j]} e^{cos(z1_i, z3_j)/τ} ) );
+/// the second term of the sum only where there are hard negatives z3.
+/// </summary>
+/// <remarks>
+/// Gao, Yao, Chen: SimCSE, EMNLP 2021, equations 1, 4, 5 and section 4.2 (α); reference code <c>simcse/models.py</c>, cl_forward.
+/// Unsupervised: z1 and z2 are two encodings of the same sentences. Supervised: premise, entailment, contradiction. One direction, N−1 in-batch negatives.
+/// </remarks>
+/// <param name="Temperature">τ, above 0; the paper uses 0.05.</param>
+/// <param name="HardNegativeWeight">log α, added to the logit of a row's own hard negative only; 0 for α = 1.</param>
+public sealed record ContrastiveLoss(double Temperature = 0.05, double HardNegativeWeight = 0)
+{
+    private const double CosineEpsilon = 1e-8;
+
+    /// <summary>What the cross-entropy sees, (N, N), or (N, 2N) with hard negatives: cosines over τ, and log α on the diagonal of the second half.</summary>
+    public Tensor Logits(Tensor z1, Tensor z2, Tensor? z3 = null)
+    {
+        ArgumentNullException.ThrowIfNull(z1);
+        ArgumentNullException.ThrowIfNull(z2);
+        Tensor u1 = Unit(z1); // (N, H)
+        Tensor logits = u1.mm(Unit(z2).t()) / Temperature; // (N, N)
+        if (z3 is null)
+        {
+            return logits;
+        }
+
+        Tensor hard = u1.mm(Unit(z3).t()) / Temperature; // (N, N)
+        if (HardNegativeWeight != 0)
+        {
+            hard = hard + (eye(hard.shape[0], hard.shape[1], device: hard.device) * HardNegativeWeight);
+        }
+
+        return cat([logits, hard], 1); // (N, 2N)
+    }
+
+    /// <summary>The loss, a scalar: the mean cross-entropy of row i of the logits against label i.</summary>
+    public static Tensor CrossEntropy(Tensor logits)
+    {
+        ArgumentNullException.ThrowIfNull(logits);
+        using Tensor labels = arange(logits.shape[0], ScalarType.Int64);
+        return nn.functional.cross_entropy(logits, labels);
+    }
+
+    private static Tensor Unit(Tensor z) => z / z.norm(1, keepdim: true).clamp_min(CosineEpsilon); // (N, H)
+}

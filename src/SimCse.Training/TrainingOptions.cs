@@ -1,0 +1,113 @@
+using System.Text.Json.Nodes;
+
+namespace SimCse.Training;
+
+/// <summary>The settings of a contrastive run; the defaults are the paper's for unsupervised BERT-base.</summary>
+public sealed record TrainingOptions
+{
+    /// <summary>N, rows a batch.</summary>
+    public int BatchSize { get; init; } = 64;
+
+    /// <summary>η at the first step; it decays linearly to zero.</summary>
+    public double LearningRate { get; init; } = 3e-5;
+
+    /// <summary>Steps over which the rate first rises from zero; the paper uses none.</summary>
+    public int WarmUpSteps { get; init; }
+
+    /// <summary>AdamW's λ; the paper uses none.</summary>
+    public double WeightDecay { get; init; }
+
+    /// <summary>Tokens kept of a sentence in training, special tokens included.</summary>
+    public int MaxLength { get; init; } = 32;
+
+    /// <summary>τ.</summary>
+    public double Temperature { get; init; } = 0.05;
+
+    /// <summary>log α.</summary>
+    public double HardNegativeWeight { get; init; }
+
+    /// <summary>What is trained; with <see cref="Pooling.Cls"/> the MLP head is on top.</summary>
+    public Pooling Pooling { get; init; } = Pooling.Cls;
+
+    /// <summary>Whether the head is dropped at test.</summary>
+    public bool MlpOnlyTrain { get; init; }
+
+    /// <summary>Passes over the data, unless <see cref="MaxSteps"/> is given.</summary>
+    public int Epochs { get; init; } = 1;
+
+    /// <summary>Steps in all, whatever the epochs.</summary>
+    public int? MaxSteps { get; init; }
+
+    /// <summary>An evaluation every so many steps.</summary>
+    public int EvalSteps { get; init; } = 125;
+
+    /// <summary>The resumable state every so many steps; null: at every evaluation.</summary>
+    public int? SaveSteps { get; init; }
+
+    /// <summary>Draws the head, the order of the rows, the dropout and the masked tokens.</summary>
+    public long Seed { get; init; } = 42;
+
+    /// <summary>The dropout probability of the hidden states and the attention; null: what config.json says.</summary>
+    public double? Dropout { get; init; }
+
+    /// <summary>Whether masked-language modelling is added to the objective.</summary>
+    public bool DoMlm { get; init; }
+
+    /// <summary>λ of ℓ + λ·ℓ_mlm.</summary>
+    public double MlmWeight { get; init; } = 0.1;
+
+    /// <summary>The share of tokens that are predicted.</summary>
+    public double MlmProbability { get; init; } = 0.15;
+
+    /// <summary>Throws where a setting makes no sense; the message names the option as the command line does.</summary>
+    /// <exception cref="ArgumentException">Which option, its value and what was expected.</exception>
+    public void Validate()
+    {
+        Require(BatchSize >= 2, "--batch-size", BatchSize, "at least 2: the other rows of the batch are the negatives");
+        Require(LearningRate > 0 && double.IsFinite(LearningRate), "--learning-rate", LearningRate, "above 0");
+        Require(WarmUpSteps >= 0, "--warmup-steps", WarmUpSteps, "at least 0");
+        Require(WeightDecay >= 0, "--weight-decay", WeightDecay, "at least 0");
+        Require(MaxLength >= 3, "--max-length", MaxLength, "at least 3: two special tokens and one of the sentence");
+        Require(Temperature > 0 && double.IsFinite(Temperature), "--temperature", Temperature, "above 0");
+        Require(double.IsFinite(HardNegativeWeight), "--hard-negative-weight", HardNegativeWeight, "a finite number");
+        Require(Epochs >= 1, "--epochs", Epochs, "at least 1");
+        Require(MaxSteps is null or >= 1, "--max-steps", MaxSteps, "at least 1");
+        Require(EvalSteps >= 1, "--eval-steps", EvalSteps, "at least 1");
+        Require(SaveSteps is null or >= 1, "--save-steps", SaveSteps, "at least 1");
+        Require(Dropout is null or (>= 0 and < 1), "--dropout", Dropout, "at least 0 and below 1");
+        Require(MlmWeight >= 0 && double.IsFinite(MlmWeight), "--mlm-weight", MlmWeight, "at least 0");
+        Require(MlmProbability is > 0 and < 1, "--mlm-probability", MlmProbability, "between 0 and 1");
+        Require(!MlpOnlyTrain || Pooling == Pooling.Cls, "--mlp-only-train", "given", $"--pooling cls, not {Pooling.ToName()}: only [CLS] has a head");
+    }
+
+    /// <summary>The settings as they stand in a manifest, under the command line's names.</summary>
+    public JsonObject ToJson() => new()
+    {
+        ["batch-size"] = BatchSize,
+        ["learning-rate"] = LearningRate,
+        ["warmup-steps"] = WarmUpSteps,
+        ["weight-decay"] = WeightDecay,
+        ["max-length"] = MaxLength,
+        ["temperature"] = Temperature,
+        ["hard-negative-weight"] = HardNegativeWeight,
+        ["pooling"] = Pooling.ToName(),
+        ["mlp-only-train"] = MlpOnlyTrain,
+        ["epochs"] = Epochs,
+        ["max-steps"] = MaxSteps,
+        ["eval-steps"] = EvalSteps,
+        ["save-steps"] = SaveSteps,
+        ["seed"] = Seed,
+        ["dropout"] = Dropout,
+        ["do-mlm"] = DoMlm,
+        ["mlm-weight"] = MlmWeight,
+        ["mlm-probability"] = MlmProbability,
+    };
+
+    internal static void Require(bool holds, string option, object? value, string expected)
+    {
+        if (!holds)
+        {
+            throw new ArgumentException(FormattableString.Invariant($"{option} is {value}; expected {expected}"));
+        }
+    }
+}
