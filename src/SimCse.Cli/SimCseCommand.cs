@@ -10,7 +10,9 @@ internal static class SimCseCommand
     {
         RootCommand root = new("Train, judge, ship and use sentence embeddings, without Python.")
         {
+            QuickstartCommand.Create(),
             TrainCommand.Create(),
+            PretrainCommand.Create(),
             EvaluateCommand.Create(),
             AnalyzeCommand.Create(),
             EmbedCommand.Create(),

@@ -84,7 +84,6 @@ public sealed class MaskedLanguageTrainer
         fingerprint["data"] = DataSource.Sha256;
         fingerprint["rows"] = rows.Count;
         fingerprint["vocabulary"] = tokenizer.VocabularySize;
-        RunManifest.Write(Path.Combine(_output, "manifest.json"), "pretrain", fingerprint, null, DataSource.Name);
 
         TrainingLoop loop = new(_output, model.Parameters, optimizer, fingerprint)
         {
@@ -110,6 +109,7 @@ public sealed class MaskedLanguageTrainer
                 ModelCard = Card(config, step, total, score),
             }),
         };
+        RunManifest.Write(Path.Combine(_output, "manifest.json"), "pretrain", fingerprint, null, DataSource.Name);
         return loop.Run(resume, progress, cancellationToken);
     }
 

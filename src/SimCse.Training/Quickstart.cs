@@ -1,8 +1,8 @@
-using System.Security.Cryptography;
 using System.Text;
 using SimCse.Checkpoints;
 using SimCse.Data;
 using SimCse.Evaluation;
+using SimCse.Evaluation.Plots;
 using SimCse.Tokenization;
 using SimCse.Training.Data;
 
@@ -22,6 +22,16 @@ public sealed record QuickstartMeasurement(double Alignment, double Uniformity, 
 /// <param name="Score">The cosine.</param>
 public sealed record QuickstartAnswer(string Api, string Summary, float Score);
 
+/// <summary>What the quickstart found.</summary>
+/// <param name="Before">The base.</param>
+/// <param name="After">The trained model, as it is stored.</param>
+/// <param name="Course">Alignment and uniformity along the run.</param>
+/// <param name="Training">How the training went.</param>
+/// <param name="Answers">The APIs nearest to each question.</param>
+public sealed record QuickstartReport(
+    QuickstartMeasurement Before, QuickstartMeasurement After, IReadOnlyList<AlignmentUniformityPoint> Course, TrainingResult Training,
+    IReadOnlyList<(string Question, IReadOnlyList<QuickstartAnswer> Answers)> Answers);
+
 /// <summary>
 /// The main job on what every .NET SDK brings: unsupervised SimCSE on the API documentation, judged on members that training never saw.
 /// </summary>
@@ -35,7 +45,11 @@ public sealed class Quickstart
         "turn a string into a number without throwing",
     ];
 
-    private const int HeldOutMembers = 2000, ShortestSummary = 5;
+    /// <summary>Batches of 64 texts that take about two minutes on two cores.</summary>
+    public const int DefaultSteps = 240;
+
+    private const int HeldOutMembers = 1000, ShortestSummary = 5, Answers = 5, Evaluations = 6;
+    private const string Marker = ".quickstart";
     private const long Seed = 42;
 
     private readonly IReadOnlyList<ApiText> _summaries;
@@ -54,22 +68,7 @@ public sealed class Quickstart
     /// <summary>The number of distinct texts, held-out ones included.</summary>
     public required int DistinctTexts { get; init; }
 
-    /// <summary>SHA-256 of the texts that are trained on.</summary>
-    public string DataSha256
-    {
-        get
-        {
-            using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-            foreach (string text in Texts)
-            {
-                hash.AppendData(Encoding.UTF8.GetBytes(text + "\n"));
-            }
-
-            return Convert.ToHexStringLower(hash.GetHashAndReset());
-        }
-    }
-
-    /// <summary>Reads the documentation, and sets 2,000 members aside: their summaries are in no batch.</summary>
+    /// <summary>Reads the documentation, and sets 1,000 members aside: their summaries are in no batch.</summary>
     /// <param name="packs">The SDK's packs folder.</param>
     /// <param name="cancellationToken">Stops reading.</param>
     /// <exception cref="InvalidDataException">There are too few texts.</exception>
@@ -107,38 +106,66 @@ public sealed class Quickstart
             Geometry.Alignment(all, [.. Enumerable.Range(0, n).Select(i => (i, n + i))]), Geometry.Uniformity(corpus), Geometry.EffectiveRank(spectrum), _heldOut.Score(queries, corpus), spectrum);
     }
 
-    /// <summary>Trains the base without labels on the texts.</summary>
-    /// <param name="baseModel">The checkpoint to start from.</param>
-    /// <param name="output">The directory that receives the model.</param>
-    /// <param name="steps">Batches of 64.</param>
-    /// <param name="progress">Told after each step and evaluation.</param>
-    /// <param name="cancellationToken">Stops after the step under way.</param>
-    public TrainingResult Train(string baseModel, string output, int steps, IProgress<TrainingProgress>? progress = null, CancellationToken cancellationToken = default)
+    /// <summary>The number of members held out.</summary>
+    public int HeldOut => _heldOut.Corpus.Count;
+
+    /// <summary>Throws where the output holds something that no earlier quickstart wrote.</summary>
+    /// <exception cref="IOException">Which directory.</exception>
+    public static void RequireReplaceable(string output)
     {
+        if (File.Exists(output) || (Directory.Exists(output) && Directory.EnumerateFileSystemEntries(output).Any() && !File.Exists(Path.Combine(output, Marker))))
+        {
+            throw new IOException($"{output} holds something else than an earlier quickstart; choose another --output");
+        }
+    }
+
+    /// <summary>Measures the base, trains it without labels on the texts, and measures and asks what came out, as it is stored.</summary>
+    /// <param name="baseModel">The checkpoint to start from.</param>
+    /// <param name="output">The directory that receives the model; an earlier quickstart's is replaced.</param>
+    /// <param name="steps">Batches of 64 texts.</param>
+    /// <param name="show">Runs the training with something that watches it.</param>
+    /// <param name="cancellationToken">Stops after the step under way.</param>
+    /// <exception cref="IOException">The output holds something else.</exception>
+    public QuickstartReport Run(string baseModel, string output, int steps, Func<Func<IProgress<TrainingProgress>, TrainingResult>, TrainingResult> show, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(show);
+        RequireReplaceable(output);
+        if (Directory.Exists(output))
+        {
+            Directory.Delete(output, recursive: true);
+        }
+
+        Directory.CreateDirectory(output);
+        AtomicFile.Write(Path.Combine(output, Marker), _ => { });
         using Checkpoint checkpoint = Checkpoint.Open(baseModel);
         Tokenizer tokenizer = Tokenizer.Load(baseModel);
         TrainingOptions options = Options(steps);
         TrainingCorpus corpus = TrainingCorpus.Tokenize([.. Texts.Select(t => (IReadOnlyList<string>)[t])], tokenizer, options.MaxLength, cancellationToken);
+        QuickstartMeasurement? before = null;
         SimCseTrainer trainer = new(options, output)
         {
-            DataSource = ("API documentation of the .NET SDK", DataSha256),
+            DataSource = ("API documentation of the .NET SDK", PretrainingTexts.Hash(Texts)),
             ScoreName = "finding a held-out member's summary by its name, MRR@10 × 100",
             Evaluate = (encoder, token) =>
             {
                 QuickstartMeasurement measured = Measure(encoder, token);
+                before ??= measured;
                 return new DevelopmentScore(100 * measured.Retrieval.MeanReciprocalRankAt10, measured.Alignment, measured.Uniformity);
             },
         };
-        return trainer.Run(checkpoint, tokenizer, corpus, resume: false, progress, cancellationToken);
+        TrainingResult result = show(progress => trainer.Run(checkpoint, tokenizer, corpus, resume: false, progress, cancellationToken));
+        using SentenceEncoder trained = SentenceEncoder.Load(output);
+        AlignmentUniformityPoint[] course = [.. MetricsLog.Read(output)
+            .Where(m => m is { Alignment: not null, Uniformity: not null }).Select(m => new AlignmentUniformityPoint(m.Step, m.Alignment!.Value, m.Uniformity!.Value))];
+        return new QuickstartReport(before!, Measure(trained, cancellationToken), course, result, Ask(trained, Answers, cancellationToken));
     }
 
     /// <summary>The documented members that lie nearest to a question.</summary>
     /// <param name="encoder">The trained model.</param>
     /// <param name="top">How many a question.</param>
     /// <param name="cancellationToken">Stops encoding.</param>
-    public IReadOnlyList<(string Question, IReadOnlyList<QuickstartAnswer> Answers)> Ask(ISentenceEncoder encoder, int top, CancellationToken cancellationToken = default)
+    private IReadOnlyList<(string Question, IReadOnlyList<QuickstartAnswer> Answers)> Ask(ISentenceEncoder encoder, int top, CancellationToken cancellationToken = default)
     {
-        ArgumentNullException.ThrowIfNull(encoder);
         Search.ExactIndex index = new(encoder.Encode([.. _summaries.Select(s => s.Text)], cancellationToken));
         EmbeddingMatrix questions = encoder.Encode(Questions, cancellationToken);
         return [.. Questions.Select((question, q) => (question, (IReadOnlyList<QuickstartAnswer>)[.. index.Search(questions[q], top)
@@ -151,7 +178,7 @@ public sealed class Quickstart
         Pooling = Pooling.Avg,
         LearningRate = 1e-4,
         MaxSteps = steps,
-        EvalSteps = Math.Max(1, steps / 10),
+        EvalSteps = Math.Max(1, steps / Evaluations),
         SaveSteps = steps,
         Seed = Seed,
     };

@@ -99,30 +99,7 @@ internal static class TrainCommand
             Evaluate = development is null ? null : new StsDevelopment(development).Evaluate,
             ScoreName = StsDevelopment.ScoreName,
         };
-        TrainingResult result;
-        try
-        {
-            result = TrainingDisplay.Show(StsDevelopment.ScoreName, progress => trainer.Run(checkpoint, tokenizer, corpus, resume, progress, cancellationToken));
-        }
-        catch (OperationCanceledException e)
-        {
-            throw new InterruptedRunException(TrainingLoop.Occupies(output) ? $"{e.Message}; the same command with --resume goes on" : "nothing was saved yet", e);
-        }
-
-        Log.Info($"{output}: the weights of step {result.BestStep} of {result.Steps}");
-        if (parsed.GetValue(s_json))
-        {
-            JsonOutput.Write(parsed, json =>
-            {
-                json.WriteNumber("best_step", result.BestStep);
-                JsonOutput.WriteNumber(json, "best_dev", result.BestScore, decimals: 2);
-                json.WriteNumber("steps", result.Steps);
-                json.WriteNumber("seconds", Math.Round(result.Seconds, 2));
-                json.WriteNumber("sentences_per_second", Math.Round(result.SentencesPerSecond, 1));
-            });
-        }
-
-        return ExitStatus.Done;
+        return TrainingRun.Show(parsed, output, StsDevelopment.ScoreName, parsed.GetValue(s_json), progress => trainer.Run(checkpoint, tokenizer, corpus, resume, progress, cancellationToken));
     }
 
     private static string[][] Rows(SentenceTable table) =>
