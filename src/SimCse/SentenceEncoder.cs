@@ -169,15 +169,22 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
 
     private static int ChooseMaxLength(Checkpoint checkpoint, Tokenizer tokenizer, SentenceEncoderOptions options)
     {
-        const int Least = 3; // [CLS], one token, [SEP]
+        int special = tokenizer.Encode("").Ids.Length;
+        if (special == 0)
+        {
+            throw new InvalidDataException($"{checkpoint.Directory}: the tokenizer puts no special token around a text, so an empty text would have no vector; expected [CLS] or <s>");
+        }
+
         int positions = checkpoint.Config.MaxTokens;
         if (options.MaxLength is { } asked)
         {
-            ArgumentOutOfRangeException.ThrowIfLessThan(asked, Least, nameof(options.MaxLength));
-            return asked <= positions ? asked : throw new ArgumentOutOfRangeException(nameof(options), asked, $"MaxLength is above the {positions} positions that the model has");
+            return asked > special && asked <= positions ? asked : throw new ArgumentOutOfRangeException(
+                nameof(options), asked, $"MaxLength must be at least {special + 1}, the special tokens and one more, and at most {positions}, the positions that the model has");
         }
 
-        return Math.Min(positions, checkpoint.Modules?.MaxSequenceLength ?? tokenizer.ModelMaxLength ?? positions);
+        int stored = Math.Min(positions, checkpoint.Modules?.MaxSequenceLength ?? tokenizer.ModelMaxLength ?? positions);
+        return stored > special ? stored : throw new InvalidDataException(
+            $"{checkpoint.Directory}: the model's files limit a text to {stored} tokens; expected at least {special + 1}, the special tokens and one more");
     }
 
     private TokenizedText[] Tokenize(IReadOnlyList<string> sentences, CancellationToken cancellationToken)

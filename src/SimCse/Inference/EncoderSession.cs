@@ -20,6 +20,7 @@ internal sealed class EncoderSession : IDisposable
             IntraOpNumThreads = threads,
             InterOpNumThreads = 1,
             EnableMemoryPattern = false, // shapes change from batch to batch
+            LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR,
         };
         _weights = [.. graph.Weights.Select(weight => OrtValue.CreateTensorValueFromMemory(weight.Values, weight.Shape))];
         foreach ((GraphWeight weight, OrtValue value) in graph.Weights.Zip(_weights))

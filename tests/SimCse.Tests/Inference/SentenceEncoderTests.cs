@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using SimCse.Checkpoints;
 
 namespace SimCse.Tests.Inference;
@@ -211,6 +212,38 @@ public sealed class SentenceEncoderTests
     }
 
     [Fact]
+    public void A_stored_length_without_room_for_a_token_is_refused()
+    {
+        string directory = Copy(RepositoryPaths.Fixture("tiny-bert"));
+        File.WriteAllText(Path.Combine(directory, "tokenizer_config.json"), """{"model_max_length": 2}""");
+
+        InvalidDataException error = Assert.Throws<InvalidDataException>(() => SentenceEncoder.Load(directory, new() { Pooling = Pooling.Avg }));
+        Assert.Contains("to 2 tokens; expected at least 3", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_pooler_of_another_shape_is_refused()
+    {
+        string directory = CopyWithPooler(RepositoryPaths.Fixture("tiny-bert"), new float[16 * 16], new float[16]);
+
+        InvalidDataException error = Assert.Throws<InvalidDataException>(() => SentenceEncoder.Load(directory, new() { Pooling = Pooling.Cls }));
+        Assert.Contains("'bert.pooler.dense.weight' has shape [16, 16], expected [32, 32]", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_tokenizer_without_special_tokens_is_refused()
+    {
+        string directory = Copy(RepositoryPaths.Fixture("tiny-bert"));
+        string file = Path.Combine(directory, "tokenizer.json");
+        JsonNode json = JsonNode.Parse(File.ReadAllText(file))!;
+        json["post_processor"] = null;
+        File.WriteAllText(file, json.ToJsonString());
+
+        InvalidDataException error = Assert.Throws<InvalidDataException>(() => SentenceEncoder.Load(directory, new() { Pooling = Pooling.Avg }));
+        Assert.Contains("special token", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_directory_that_is_not_there_is_named()
     {
         DirectoryNotFoundException error = Assert.Throws<DirectoryNotFoundException>(() => SentenceEncoder.Load("no-such-model"));
@@ -278,7 +311,7 @@ public sealed class SentenceEncoderTests
         string copy = Copy(directory);
         using (Checkpoint source = Checkpoint.Open(directory))
         {
-            int h = source.Config.HiddenSize;
+            int h = bias.Length;
             SafetensorsFile.Write(Path.Combine(copy, "model.safetensors"),
             [
                 .. source.Tensors.Select(tensor => source.Unchanged(tensor.Name)),
