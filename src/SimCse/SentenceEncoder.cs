@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Collections.Concurrent;
 using System.Numerics.Tensors;
 using SimCse.Checkpoints;
 using SimCse.Inference;
@@ -85,12 +86,18 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
     public EmbeddingMatrix Encode(IReadOnlyList<string> sentences, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(sentences);
+        cancellationToken.ThrowIfCancellationRequested();
         TokenizedText[] texts = Tokenize(sentences, cancellationToken);
         float[] vectors = new float[texts.LongLength * Dimensions];
-        foreach (TokenBatch batch in TokenBatch.Plan(texts, _batchTokens))
+        List<TokenBatch> batches = TokenBatch.Plan(texts, _batchTokens);
+        if (batches.Count == 1)
         {
-            cancellationToken.ThrowIfCancellationRequested();
-            Run(texts, batch, vectors);
+            Run(texts, batches[0], vectors, alone: true);
+        }
+        else
+        {
+            ParallelOptions parallel = new() { CancellationToken = cancellationToken, MaxDegreeOfParallelism = _threads };
+            Parallel.ForEach(Partitioner.Create(batches, EnumerablePartitionerOptions.NoBuffering), parallel, batch => Run(texts, batch, vectors, alone: false));
         }
 
         return new EmbeddingMatrix(vectors, texts.Length, Dimensions);
@@ -207,7 +214,7 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
         return texts;
     }
 
-    private void Run(TokenizedText[] texts, TokenBatch batch, float[] vectors)
+    private void Run(TokenizedText[] texts, TokenBatch batch, float[] vectors, bool alone)
     {
         ReadOnlySpan<int> rows = batch.Rows.Span;
         int cells = rows.Length * batch.Width;
@@ -226,7 +233,7 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
             maskRow[tokens.Length..].Clear();
         }
 
-        _session.Run(ids.AsMemory(0, cells), mask.AsMemory(0, cells), output.AsMemory(0, components), rows.Length, batch.Width, Dimensions);
+        _session.Run(ids.AsMemory(0, cells), mask.AsMemory(0, cells), output.AsMemory(0, components), rows.Length, alone);
         for (int i = 0; i < rows.Length; i++)
         {
             output.AsSpan(i * Dimensions, Dimensions).CopyTo(vectors.AsSpan(rows[i] * Dimensions));

@@ -270,6 +270,20 @@ public sealed class SentenceEncoderTests
         Assert.All(found, values => Assert.Equal(expected, values));
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    public void The_number_of_threads_changes_no_vector(int threads)
+    {
+        using Goldens goldens = Goldens.Open("tiny-roberta");
+        using SentenceEncoder encoder = SentenceEncoder.Load(goldens.ModelDirectory, new() { Pooling = Pooling.Avg, Threads = threads, BatchTokens = 100 });
+        float[] expected = goldens.Floats("pooled.avg");
+
+        VectorAssert.Close(expected, encoder.Encode(goldens.Sentences, Cancellation).Values);
+        VectorAssert.Close(expected.AsSpan(0, 32), encoder.Encode(goldens.Sentences[0]));
+        Assert.Throws<ArgumentOutOfRangeException>(() => SentenceEncoder.Load(goldens.ModelDirectory, new() { Pooling = Pooling.Avg, Threads = 0 }));
+    }
+
     [Fact]
     public void Cancelling_stops_the_encoding()
     {
