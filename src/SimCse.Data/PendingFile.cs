@@ -1,6 +1,7 @@
 namespace SimCse.Data;
 
 /// <summary>A file that is written beside its place and renamed into it when complete: a crash leaves the old file or the new one.</summary>
+/// <remarks>This file is compiled into SimCse.Evaluation too, which must not reference SimCse.Data.</remarks>
 internal sealed class PendingFile : IDisposable
 {
     private readonly string _path;

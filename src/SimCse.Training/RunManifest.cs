@@ -3,7 +3,6 @@ using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using SimCse.Checkpoints;
-using static TorchSharp.torch;
 
 namespace SimCse.Training;
 
@@ -34,7 +33,6 @@ public static class RunManifest
                 ["dotnet"] = RuntimeInformation.FrameworkDescription,
                 ["system"] = RuntimeInformation.RuntimeIdentifier,
             },
-            ["threads"] = get_num_threads(),
         };
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
         AtomicFile.Write(path, stream =>

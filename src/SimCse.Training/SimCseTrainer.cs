@@ -79,7 +79,6 @@ public sealed class SimCseTrainer
         fingerprint["data"] = DataSource.Sha256;
         fingerprint["rows"] = corpus.Rows;
         fingerprint["model"] = checkpoint.HashWeights(cancellationToken);
-        RunManifest.Write(Path.Combine(_output, "manifest.json"), "train", fingerprint, checkpoint.Directory, DataSource.Name);
 
         TrainingLoop loop = new(_output, model.Parameters, optimizer, fingerprint)
         {
@@ -96,6 +95,7 @@ public sealed class SimCseTrainer
             Evaluate = Evaluate is null ? null : token => Evaluate(encoder, token),
             WriteModel = (directory, best, score) => WriteModel(directory, model, checkpoint, maxLength, best, total, score),
         };
+        RunManifest.Write(Path.Combine(_output, "manifest.json"), "train", fingerprint, checkpoint.Directory, DataSource.Name);
         return loop.Run(resume, progress, cancellationToken);
     }
 

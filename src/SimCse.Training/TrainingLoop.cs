@@ -50,7 +50,9 @@ public sealed record TrainingResult(int BestStep, double? BestScore, int Steps, 
 /// </remarks>
 public sealed class TrainingLoop
 {
-    private const string StateFile = "state.safetensors", FinishedFile = "trainer_state.json", MetricsFile = "metrics.jsonl";
+    internal const string MetricsFile = "metrics.jsonl";
+
+    private const string StateFile = "state.safetensors", FinishedFile = "trainer_state.json";
 
     private readonly string _directory;
     private readonly ParameterSet _parameters;
@@ -68,6 +70,7 @@ public sealed class TrainingLoop
         _parameters = parameters;
         _optimizer = optimizer;
         _fingerprint = fingerprint;
+        _fingerprint["threads"] = TorchSharp.torch.get_num_threads(); // sums are cut up by thread: other counts round otherwise
     }
 
     /// <summary>Steps in all.</summary>

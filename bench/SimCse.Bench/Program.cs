@@ -1,0 +1,47 @@
+using System.Globalization;
+using System.Text.Json;
+using SimCse.Bench;
+using TorchSharp;
+
+CultureInfo.DefaultThreadCurrentCulture = CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
+try
+{
+    switch (args)
+    {
+        case ["--list"]:
+            foreach (Benchmark benchmark in Benchmarks.All)
+            {
+                Console.WriteLine($"{benchmark.Name,-20} {benchmark.Summary}");
+            }
+
+            return 0;
+        case ["--side", string side, string name, string folder]:
+            SideName which = Enum.Parse<SideName>(side);
+            BenchmarkOptions given = JsonSerializer.Deserialize<BenchmarkOptions>(File.ReadAllText(Path.Combine(folder, PairedRun.OptionsFile)))!;
+            SideHost.Run(() =>
+            {
+                Benchmark benchmark = Benchmarks.Named(name);
+                if (benchmark.CountsFlops)
+                {
+                    torch.set_num_threads(given.Threads);
+                }
+
+                return which == SideName.Peak ? new MatrixProductPeak() : benchmark.Open(which, folder, given);
+            });
+            return 0;
+        case [string name, ..] when !name.StartsWith('-'):
+            return PairedRun.Run(Benchmarks.Named(name), BenchmarkOptions.Parse(args.AsSpan(1)), Console.Out);
+        default:
+            throw new UsageException("usage: eng/bench NAME [--rounds N] [--threads T] [--steps K] [--batch N] [--max-length L] [--model DIR] [--texts N], or eng/bench --list");
+    }
+}
+catch (UsageException e)
+{
+    Console.Error.WriteLine(e.Message);
+    return 2;
+}
+catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
+{
+    Console.Error.WriteLine(e.Message);
+    return 1;
+}

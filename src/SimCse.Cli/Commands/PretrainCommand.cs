@@ -1,0 +1,144 @@
+using System.CommandLine;
+using SimCse.Checkpoints;
+using SimCse.Data;
+using SimCse.Tokenization;
+using SimCse.Training;
+using SimCse.Training.Modeling;
+
+namespace SimCse.Cli.Commands;
+
+/// <summary><c>simcse pretrain</c>.</summary>
+internal static class PretrainCommand
+{
+    private const string ScoreName = "held-out masked-language loss × −1";
+
+    private static readonly PretrainingOptions s_defaults = new();
+
+    private static readonly Option<string[]> s_data = new("--data")
+    {
+        HelpName = "FILE",
+        Description = "sentences, one a row: .txt, .tsv, .csv, .jsonl or .parquet, each also with .gz after it; may be given several times",
+        AllowMultipleArgumentsPerToken = true,
+    };
+
+    private static readonly Option<bool> s_sdkDocs = CliOption.Flag("--sdk-docs", "add the texts of the API documentation that ships with the .NET SDK");
+    private static readonly Option<string> s_output = CliOption.Required("--output", "DIR", "the directory for the model and the state to resume from");
+    private static readonly Option<string?> s_tokenizer = CliOption.Text("--tokenizer", "DIR", "a folder with a tokenizer's files; a WordPiece vocabulary is learnt from the data where it is not given");
+    private static readonly Option<bool> s_resume = CliOption.Flag("--resume", "go on with the run that is saved in --output");
+
+    private static readonly Option<int?> s_vocabSize = CliOption.Whole("--vocab-size", "N", "entries of the vocabulary that is learnt", s_defaults.VocabularySize);
+    private static readonly Option<int?> s_layers = CliOption.Whole("--layers", "N", "layers", s_defaults.Layers);
+    private static readonly Option<int?> s_hiddenSize = CliOption.Whole("--hidden-size", "N", "components of a token's vector", s_defaults.HiddenSize);
+    private static readonly Option<int?> s_heads = CliOption.Whole("--heads", "N", "attention heads", s_defaults.Heads);
+    private static readonly Option<int?> s_intermediateSize = CliOption.Whole("--intermediate-size", "N", "width of the feed-forward layers", s_defaults.IntermediateSize);
+    private static readonly Option<int?> s_maxPositions = CliOption.Whole("--max-positions", "N", "longest text of the model, in tokens", s_defaults.MaxPositions);
+
+    private static readonly Option<int?> s_batchSize = CliOption.Whole("--batch-size", "N", "sentences a step", s_defaults.BatchSize);
+    private static readonly Option<double?> s_learningRate = CliOption.Number("--learning-rate", "R", "after the warm-up; falls linearly to zero", s_defaults.LearningRate);
+    private static readonly Option<int?> s_warmUpSteps = CliOption.Whole("--warmup-steps", "N", "steps over which the rate rises from zero", s_defaults.WarmUpSteps);
+    private static readonly Option<double?> s_weightDecay = CliOption.Number("--weight-decay", "D", "of AdamW", s_defaults.WeightDecay);
+    private static readonly Option<int?> s_maxLength = CliOption.Whole("--max-length", "N", "tokens kept of a sentence, special tokens included", s_defaults.MaxLength);
+    private static readonly Option<double?> s_mlmProbability = CliOption.Number("--mlm-probability", "P", "the share of tokens that is predicted", s_defaults.MlmProbability);
+    private static readonly Option<double?> s_dropout = CliOption.Number("--dropout", "P", "dropout in this training", s_defaults.Dropout);
+    private static readonly Option<int?> s_epochs = CliOption.Whole("--epochs", "N", "passes over the data", s_defaults.Epochs);
+    private static readonly Option<int?> s_maxSteps = CliOption.Whole("--max-steps", "N", "steps in all, whatever the epochs", null);
+    private static readonly Option<int?> s_evalSteps = CliOption.Whole("--eval-steps", "N", "steps between measurements of the held-out loss", s_defaults.EvalSteps);
+    private static readonly Option<long?> s_seed = CliOption.Long("--seed", "N", "draws the weights, the order of the sentences and the masks", s_defaults.Seed);
+
+    private static readonly Option<string> s_precision = Choice("--precision", "matrix products in fp32, or in bf16 where the processor has it", "fp32", "bf16");
+    private static readonly Option<string> s_store = Choice("--store", "how the finished weights are stored", "fp32", "fp16");
+    private static readonly Option<int?> s_threads = CliOption.Threads();
+    private static readonly Option<bool> s_json = CliOption.Json("print the outcome as JSON: best_step, best_dev (the negative held-out loss), steps, seconds, sentences_per_second");
+
+    public static Command Create()
+    {
+        DocumentedCommand command = new("pretrain", "train a new encoder by masked-language modelling")
+        {
+            Details = """
+                From random weights: a share of the tokens is hidden, and the encoder learns to say what they were. The result is a base for
+                'simcse train', not a sentence encoder yet. Some of the sentences are held out to measure the loss.
+                """,
+            Examples =
+            [
+                "simcse pretrain --data sentences.txt.gz --output my-base",
+                "simcse pretrain --data korean.txt.gz --vocab-size 16000 --layers 6 --hidden-size 384 --heads 12 --intermediate-size 1536 --output ko-base",
+            ],
+        };
+        command
+            .With("what to train on", s_data, s_sdkDocs, s_output, s_tokenizer, s_resume, ConfigFile.Option)
+            .With("shape", s_vocabSize, s_layers, s_hiddenSize, s_heads, s_intermediateSize, s_maxPositions)
+            .With("schedule", s_batchSize, s_learningRate, s_warmUpSteps, s_weightDecay, s_maxLength, s_mlmProbability, s_dropout, s_epochs, s_maxSteps, s_evalSteps, s_seed)
+            .With("running", s_precision, s_store, s_threads, s_json)
+            .SetAction((parsed, cancellationToken) => Task.Run(() => Run(parsed, cancellationToken), CancellationToken.None));
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(s_data) is not { Length: > 0 } && !result.GetValue(s_sdkDocs))
+            {
+                result.AddError("nothing to train on: give --data or --sdk-docs");
+            }
+        });
+        return command;
+    }
+
+    private static int Run(ParseResult parsed, CancellationToken cancellationToken)
+    {
+        PretrainingOptions options = Options(parsed);
+        string output = parsed.GetRequiredValue(s_output);
+        if (parsed.GetValue(s_threads) is { } threads)
+        {
+            TorchSharp.torch.set_num_threads(threads);
+        }
+
+        string[] files = parsed.GetValue(s_data) ?? [];
+        (PretrainingTexts texts, string name) = PretrainingTexts.Load(files, parsed.GetValue(s_sdkDocs), cancellationToken);
+        Log.Info($"{texts.Sentences.Count:N0} distinct sentences");
+        string tokenizer = parsed.GetValue(s_tokenizer) ?? PretrainingTexts.LearnVocabulary(texts.Sentences, options, output, cancellationToken);
+        MaskedLanguageTrainer trainer = new(options, output)
+        {
+            DataSource = (name, texts.Sha256),
+            StoredType = parsed.GetValue(s_store) == "fp16" ? TensorType.F16 : TensorType.F32,
+        };
+        return TrainingRun.Show(parsed, output, ScoreName, parsed.GetValue(s_json),
+            progress => trainer.Run(tokenizer, texts.Sentences, parsed.GetValue(s_resume), progress, cancellationToken));
+    }
+
+    private static PretrainingOptions Options(ParseResult parsed)
+    {
+        bool bf16 = parsed.GetValue(s_precision) == "bf16";
+        if (bf16 && !Precisions.HasBf16)
+        {
+            Log.Warning("this processor has no bfloat16 products; training in fp32");
+            bf16 = false;
+        }
+
+        PretrainingOptions options = new()
+        {
+            VocabularySize = parsed.GetValue(s_vocabSize)!.Value,
+            Layers = parsed.GetValue(s_layers)!.Value,
+            HiddenSize = parsed.GetValue(s_hiddenSize)!.Value,
+            Heads = parsed.GetValue(s_heads)!.Value,
+            IntermediateSize = parsed.GetValue(s_intermediateSize)!.Value,
+            MaxPositions = parsed.GetValue(s_maxPositions)!.Value,
+            BatchSize = parsed.GetValue(s_batchSize)!.Value,
+            LearningRate = parsed.GetValue(s_learningRate)!.Value,
+            WarmUpSteps = parsed.GetValue(s_warmUpSteps)!.Value,
+            WeightDecay = parsed.GetValue(s_weightDecay)!.Value,
+            MaxLength = parsed.GetValue(s_maxLength)!.Value,
+            MlmProbability = parsed.GetValue(s_mlmProbability)!.Value,
+            Dropout = parsed.GetValue(s_dropout)!.Value,
+            Epochs = parsed.GetValue(s_epochs)!.Value,
+            MaxSteps = parsed.GetValue(s_maxSteps),
+            EvalSteps = parsed.GetValue(s_evalSteps)!.Value,
+            Precision = bf16 ? Precision.Bf16 : Precision.Fp32,
+            Seed = parsed.GetValue(s_seed)!.Value,
+        };
+        UsageException.Require(options.Validate);
+        return options;
+    }
+
+    private static Option<string> Choice(string name, string description, params string[] choices)
+    {
+        Option<string> option = new(name) { HelpName = string.Join('|', choices), Description = description, DefaultValueFactory = _ => choices[0] };
+        return option.AcceptOnlyFromAmong(choices);
+    }
+}
