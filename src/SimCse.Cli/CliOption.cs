@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.CommandLine.Parsing;
 using System.Globalization;
 
 namespace SimCse.Cli;
@@ -24,6 +23,11 @@ internal static class CliOption
     }, $"one of {string.Join(", ", PoolingNames.All)}");
 
     public static Option<int?> Threads() => Whole("--threads", "N", "processor threads; all of them where it is not given", null, least: 1);
+
+    /// <summary>Texts to read, from standard input where it is not given.</summary>
+    public static Option<string> Input(string description) => new("--input", "-i") { HelpName = "F", Description = description, DefaultValueFactory = _ => "-" };
+
+    public static Option<bool> JsonLines() => Flag("--jsonl", "every line is a text as a JSON string, so that it may hold a line break");
 
     public static Option<bool> Json(string description) => Flag("--json", description);
 

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.CommandLine.Parsing;
 using System.Runtime.InteropServices;
 using System.Text;
 
@@ -49,7 +48,14 @@ internal static class CommandRunner
 
     private static string Explain(ParseResult parsed)
     {
-        string command = parsed.CommandResult.Command is DocumentedCommand documented ? $"simcse {documented.Name}" : "simcse";
-        return $"{parsed.Errors[0].Message.TrimEnd('.')} (see {command} --help)";
+        if (parsed.CommandResult.Command is not DocumentedCommand command)
+        {
+            string commands = string.Join(", ", parsed.RootCommandResult.Command.Subcommands.Select(c => c.Name));
+            return parsed.UnmatchedTokens is [var unknown, ..]
+                ? $"'{unknown}' is not a command; expected one of {commands} (see simcse --help)"
+                : $"no command given; expected one of {commands} (see simcse --help)";
+        }
+
+        return $"{parsed.Errors[0].Message.TrimEnd('.')} (see simcse {command.Name} --help)";
     }
 }

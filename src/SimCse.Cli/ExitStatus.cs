@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-
 namespace SimCse.Cli;
 
 /// <summary>What the command returns to the shell, and the one line on standard error that goes with it.</summary>

@@ -8,21 +8,57 @@ internal static class LoadedModel
     /// <summary>What reports call the model.</summary>
     public static string Name(string? model) => model ?? ModelLocation.DefaultModel;
 
-    /// <summary>A model to be judged: with another pooling than the stored one it is measured, and a warning says so.</summary>
+    /// <summary>A model to be judged: another pooling than the stored one is measured, with a warning.</summary>
     /// <param name="model">What <c>--model</c> says.</param>
     /// <param name="pooling">What <c>--pooling</c> says.</param>
     /// <param name="threads">What <c>--threads</c> says.</param>
     public static SentenceEncoder ForJudging(string? model, Pooling? pooling, int? threads)
     {
         string directory = ModelLocation.Find(model);
-        using (Checkpoint checkpoint = Checkpoint.Open(directory))
+        if (OtherThanStored(directory, pooling) is { } stored)
         {
-            if (pooling is { } asked && checkpoint.Modules is { } modules && asked != modules.Pooling)
-            {
-                Log.Warning($"{directory} is stored with the pooling {modules.Pooling.ToName()}; this judges it with {asked.ToName()}");
-            }
+            Log.Warning($"{directory} is stored with the pooling {stored.ToName()}; this judges it with {pooling!.Value.ToName()}");
         }
 
         return SentenceEncoder.Load(directory, new SentenceEncoderOptions { Pooling = pooling, AllowOtherPooling = true, Threads = threads });
+    }
+
+    /// <summary>A model to be used: another pooling than the stored one is refused unless it is asked for twice.</summary>
+    /// <param name="model">What <c>--model</c> says.</param>
+    /// <param name="options">Pooling, length, normalisation and threads.</param>
+    /// <exception cref="InvalidDataException">The pooling is not the stored one, and <see cref="SentenceEncoderOptions.AllowOtherPooling"/> is not set.</exception>
+    public static SentenceEncoder ForUse(string? model, SentenceEncoderOptions options)
+    {
+        string directory = ModelLocation.Find(model);
+        if (!options.AllowOtherPooling && OtherThanStored(directory, options.Pooling) is { } stored)
+        {
+            throw new InvalidDataException(
+                $"{directory}: this model is stored with the pooling {stored.ToName()}, not {options.Pooling!.Value.ToName()}, which would give other vectors than it was trained for; --allow-other-pooling does it all the same");
+        }
+
+        return SentenceEncoder.Load(directory, options);
+    }
+
+    /// <summary>Says how many texts lost their end.</summary>
+    public static void WarnOfTruncation(SentenceEncoder encoder, long texts)
+    {
+        if (encoder.TruncatedTexts > 0)
+        {
+            Log.Warning($"{encoder.TruncatedTexts:N0} of {texts:N0} texts are longer than {encoder.MaxLength} tokens and were cut there");
+        }
+    }
+
+    /// <summary>The stored pooling, where one is stored and the given one means another vector.</summary>
+    private static Pooling? OtherThanStored(string directory, Pooling? pooling)
+    {
+        if (pooling is not { } asked)
+        {
+            return null;
+        }
+
+        using Checkpoint checkpoint = Checkpoint.Open(directory);
+        bool same = checkpoint.Modules is not { } modules || modules.Pooling == asked
+            || (modules.Head is null && asked is (Pooling.Cls or Pooling.ClsBeforePooler) && modules.Pooling is (Pooling.Cls or Pooling.ClsBeforePooler));
+        return same ? null : checkpoint.Modules!.Pooling;
     }
 }

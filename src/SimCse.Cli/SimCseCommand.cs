@@ -14,6 +14,11 @@ internal static class SimCseCommand
             TrainCommand.Create(),
             PretrainCommand.Create(),
             EvaluateCommand.Create(),
+            AnalyzeCommand.Create(),
+            EmbedCommand.Create(),
+            SimilarityCommand.Create(),
+            SearchCommand.Create(),
+            TokenizeCommand.Create(),
         };
         CommandHelp.Replace(root);
         return root;

@@ -11,7 +11,7 @@ internal sealed class UsageException(string message) : Exception(message)
         {
             check();
         }
-        catch (Exception e) when (e is ArgumentException or FormatException)
+        catch (Exception e) when (e is ArgumentException or FormatException or InvalidDataException)
         {
             throw new UsageException(e.Message);
         }

@@ -71,6 +71,12 @@ internal static class TrainCommand
         TrainingOptions options = Options(parsed);
         string output = parsed.GetRequiredValue(s_output), data = parsed.GetRequiredValue(s_data);
         bool resume = parsed.GetValue(s_resume);
+        if (!resume && TrainingLoop.Occupies(output))
+        {
+            // Also the trainer's own check; here it comes before a long reading of data.
+            throw new InvalidDataException($"{output} already holds a model or a training run; go on with the run by --resume, or choose another --output");
+        }
+
         using Checkpoint checkpoint = Checkpoint.Open(ModelLocation.Find(parsed.GetValue(s_model)));
         Tokenizer tokenizer = Tokenizer.Load(checkpoint.Directory);
         StsTask? development = parsed.GetValue(s_evalData) is { } folder ? StsSuite.Load(folder, "STSB-dev").Tasks[0] : null;

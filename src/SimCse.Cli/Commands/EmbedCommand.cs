@@ -1,0 +1,62 @@
+using System.CommandLine;
+using SimCse.Data;
+
+namespace SimCse.Cli.Commands;
+
+/// <summary><c>simcse embed</c>.</summary>
+internal static class EmbedCommand
+{
+    private const int TextsAtOnce = 2048;
+
+    private static readonly EncoderSettings s_encoder = new();
+    private static readonly Option<string> s_input = CliOption.Input("the texts, one a line (.gz is unpacked); - for standard input");
+    private static readonly Option<bool> s_jsonLines = CliOption.JsonLines();
+    private static readonly Option<string> s_output = CliOption.Required("--output", "V", "the vectors: .npy (float32, n × H), .jsonl, .parquet or .tsv");
+    private static readonly Option<bool> s_normalize = CliOption.Flag("--normalize", "scale every vector to length one");
+
+    public static Command Create()
+    {
+        DocumentedCommand command = new("embed", "vectors from a file of texts, or from standard input")
+        {
+            Details = """
+                One text a line. An empty line gives a vector too, so row i belongs to line i. Texts are read and vectors written as a stream:
+                memory does not grow with their number. Vectors are what sentence-transformers gives for the directory, normalised where it
+                says so; with --pooling they are the raw pooled ones. The file appears in its place when it is complete.
+                """,
+            Examples =
+            [
+                "simcse embed --model my-model --input sentences.txt --output vectors.npy",
+                "zcat texts.gz | simcse embed --model bert-base-uncased --pooling avg --normalize --output vectors.parquet",
+            ],
+        };
+        command
+            .With("texts and vectors", s_input, s_jsonLines, s_output, s_normalize)
+            .With("model", s_encoder.Options)
+            .SetAction((parsed, cancellationToken) => Task.Run(() => Run(parsed, cancellationToken), CancellationToken.None));
+        return command;
+    }
+
+    private static int Run(ParseResult parsed, CancellationToken cancellationToken)
+    {
+        string input = parsed.GetRequiredValue(s_input), output = parsed.GetRequiredValue(s_output);
+        UsageException.Require(() => VectorWriter.CheckEnding(output));
+        using SentenceEncoder encoder = s_encoder.Load(parsed, parsed.GetValue(s_normalize) ? true : s_encoder.HasPooling(parsed) ? false : null);
+        using VectorWriter writer = VectorWriter.Create(output, encoder.Dimensions);
+        RateLines progress = new("texts");
+        foreach (string[] texts in (parsed.GetValue(s_jsonLines) ? TextLines.ReadJson(input) : TextLines.Read(input)).Chunk(TextsAtOnce))
+        {
+            EmbeddingMatrix vectors = encoder.Encode(texts, cancellationToken);
+            for (int row = 0; row < texts.Length; row++)
+            {
+                writer.Write(texts[row], vectors[row]);
+            }
+
+            progress.Report(writer.Count);
+        }
+
+        writer.Complete();
+        LoadedModel.WarnOfTruncation(encoder, writer.Count);
+        Log.Info($"{output}: {writer.Count:N0} vectors of {encoder.Dimensions} components, pooling {encoder.Pooling.ToName()}");
+        return ExitStatus.Done;
+    }
+}

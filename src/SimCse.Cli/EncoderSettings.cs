@@ -1,0 +1,31 @@
+using System.CommandLine;
+
+namespace SimCse.Cli;
+
+/// <summary>The options of the commands that encode texts with a model.</summary>
+internal sealed class EncoderSettings
+{
+    private readonly Option<string?> _model = CliOption.Model();
+    private readonly Option<Pooling?> _pooling = CliOption.Pooling("what is stored with the model where it is not given", null);
+    private readonly Option<bool> _allowOtherPooling = CliOption.Flag("--allow-other-pooling", "take --pooling even where the model is stored with another");
+    private readonly Option<int?> _maxLength = CliOption.Whole("--max-length", "N", "tokens kept of a text, special tokens included; the model's own limit where it is not given", null, least: 3);
+    private readonly Option<int?> _threads = CliOption.Threads();
+
+    /// <summary>For help, and for the command.</summary>
+    public Option[] Options => [_model, _pooling, _allowOtherPooling, _maxLength, _threads];
+
+    /// <summary>Loads the model that the command line asks for.</summary>
+    /// <param name="parsed">The command line.</param>
+    /// <param name="normalize">See <see cref="SentenceEncoderOptions.Normalize"/>.</param>
+    public SentenceEncoder Load(ParseResult parsed, bool? normalize = false) => LoadedModel.ForUse(parsed.GetValue(_model), new SentenceEncoderOptions
+    {
+        Pooling = parsed.GetValue(_pooling),
+        AllowOtherPooling = parsed.GetValue(_allowOtherPooling),
+        Normalize = normalize,
+        MaxLength = parsed.GetValue(_maxLength),
+        Threads = parsed.GetValue(_threads),
+    });
+
+    /// <summary>Whether the command line gives a pooling.</summary>
+    public bool HasPooling(ParseResult parsed) => parsed.GetValue(_pooling) is not null;
+}

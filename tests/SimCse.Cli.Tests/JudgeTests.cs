@@ -1,0 +1,88 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
+
+namespace SimCse.Cli.Tests;
+
+public class JudgeTests
+{
+    private static readonly (int First, int Second, double Gold)[] s_pairs = [(0, 1, 4.8), (0, 7, 0.2), (3, 4, 4.4), (12, 13, 5.0), (12, 21, 1.0), (15, 16, 4.1), (18, 26, 0.4), (9, 10, 3.5)];
+
+    [Fact]
+    public async Task Evaluate_gives_the_rank_correlation_of_the_reference_cosines_and_names_what_is_missing()
+    {
+        string data = await WriteDevSetAsync();
+        float[][] vectors = TinyModel.Bert.Pooled("avg");
+        int[] cosines = Ranks(s_pairs.Select(p => TinyModel.Cosine(vectors[p.First], vectors[p.Second])));
+        int[] gold = Ranks(s_pairs.Select(p => p.Gold));
+        int n = s_pairs.Length;
+        double spearman = 1 - (6.0 * cosines.Zip(gold, (a, b) => (a - b) * (a - b)).Sum() / (n * ((n * n) - 1))); // no ties
+
+        string[] command = ["evaluate", "--model", TinyModel.Bert.Directory, "--pooling", "avg", "--suite", "STSB-dev,STS12", "--data", data];
+        Outcome outcome = await SimCseProcess.RunAsync([.. command, "--json"]);
+        JsonObject json = outcome.Json();
+        Assert.Equal(["model", "pooling", "tasks", "average", "average_over", "missing"], json.Select(p => p.Key));
+        Assert.Equal("avg", json["pooling"]!.GetValue<string>());
+        Assert.Equal(["STSB-dev"], json["tasks"]!.AsObject().Select(p => p.Key));
+        JsonObject task = json["tasks"]!["STSB-dev"]!.AsObject();
+        Assert.Equal(["all", "mean", "wmean", "pairs", "subsets"], task.Select(p => p.Key));
+        Assert.Equal(100 * spearman, task["all"]!.GetValue<double>(), 0.0051);
+        Assert.Equal(n, task["pairs"]!.GetValue<int>());
+        Assert.Equal(task["all"]!.GetValue<double>(), json["average"]!.GetValue<double>());
+        Assert.Equal(["STS12"], json["missing"]!.AsArray().Select(m => m!.GetValue<string>()));
+        Assert.Contains("STS12", outcome.Error, StringComparison.Ordinal);
+
+        string markdown = (await SimCseProcess.RunAsync([.. command, "--markdown"])).Succeeded().Output;
+        Assert.Contains("| model | pooling | STSB-dev |", markdown, StringComparison.Ordinal);
+        Assert.Contains((100 * spearman).ToString("F2", CultureInfo.InvariantCulture), markdown, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Analyze_gives_alignment_and_mean_cosine_of_the_reference_vectors()
+    {
+        string data = await WriteDevSetAsync();
+        float[][] vectors = TinyModel.Bert.Pooled("avg");
+        JsonObject json = (await SimCseProcess.RunAsync("analyze", "--model", TinyModel.Bert.Directory, "--pooling", "avg", "--data", data, "--json")).Json();
+        Assert.Equal(["alignment", "uniformity", "effective_rank", "mean_cosine", "singular_values"], json.Select(p => p.Key).Take(5));
+
+        // Of unit vectors ‖x − y‖² = 2 − 2 cos(x, y).
+        double alignment = s_pairs.Where(p => p.Gold > 4).Average(p => 2 - (2 * TinyModel.Cosine(vectors[p.First], vectors[p.Second])));
+        Assert.Equal(alignment, json["alignment"]!.GetValue<double>(), 1e-5);
+        int[] rows = [.. s_pairs.SelectMany(p => new[] { p.First, p.Second }).Distinct()];
+        double[] cosines = [.. rows.SelectMany((a, i) => rows[(i + 1)..].Select(b => TinyModel.Cosine(vectors[a], vectors[b])))];
+        Assert.Equal(cosines.Average(), json["mean_cosine"]!.GetValue<double>(), 1e-5);
+        Assert.Equal(Math.Log(cosines.Average(c => Math.Exp(-2 * (2 - (2 * c))))), json["uniformity"]!.GetValue<double>(), 1e-5);
+        Assert.Equal(1, json["singular_values"]!.AsArray()[0]!.GetValue<double>());
+    }
+
+    [Fact]
+    public async Task A_model_is_judged_with_another_pooling_than_its_own_only_with_a_warning_and_not_used_with_it()
+    {
+        string data = await WriteDevSetAsync(), model = RepositoryPaths.Fixture("sentence-transformers-6", "bert-cls-dense");
+        Outcome judged = await SimCseProcess.RunAsync("evaluate", "--model", model, "--pooling", "avg", "--suite", "STSB-dev", "--data", data, "--json");
+        Assert.Equal("avg", judged.Json()["pooling"]!.GetValue<string>());
+        Assert.Contains("stored with the pooling cls", judged.Error, StringComparison.Ordinal);
+        Outcome own = await SimCseProcess.RunAsync("evaluate", "--model", model, "--suite", "STSB-dev", "--data", data, "--json");
+        Assert.Equal("cls", own.Json()["pooling"]!.GetValue<string>());
+
+        string[] similarity = ["similarity", "a", "b", "--model", model, "--pooling", "avg"];
+        (await SimCseProcess.RunAsync(similarity)).Failed(1, "stored with the pooling cls, not avg", "--allow-other-pooling");
+        (await SimCseProcess.RunAsync([.. similarity, "--allow-other-pooling"])).Succeeded();
+    }
+
+    /// <summary>stsb/dev.tsv over the golden sentences, in a new folder.</summary>
+    internal static async Task<string> WriteDevSetAsync()
+    {
+        string data = RepositoryPaths.NewTemporaryDirectory();
+        Directory.CreateDirectory(Path.Combine(data, "stsb"));
+        await File.WriteAllLinesAsync(Path.Combine(data, "stsb", "dev.tsv"),
+            ["score\tsentence1\tsentence2", .. s_pairs.Select(p => string.Create(CultureInfo.InvariantCulture, $"{p.Gold}\t{TinyModel.Bert.Sentences[p.First]}\t{TinyModel.Bert.Sentences[p.Second]}"))],
+            TestContext.Current.CancellationToken);
+        return data;
+    }
+
+    private static int[] Ranks(IEnumerable<double> values)
+    {
+        double[] all = [.. values];
+        return [.. all.Select(v => all.Count(other => other < v))];
+    }
+}
