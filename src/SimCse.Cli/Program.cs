@@ -1,1 +1,3 @@
-return 0;
+using SimCse.Cli;
+
+return await CommandRunner.RunAsync(args);

@@ -103,7 +103,7 @@ public sealed record TrainingOptions
         ["mlm-probability"] = MlmProbability,
     };
 
-    private static void Require(bool holds, string option, object? value, string expected)
+    internal static void Require(bool holds, string option, object? value, string expected)
     {
         if (!holds)
         {

@@ -20,6 +20,9 @@ public sealed class Encoder
         _parameters = parameters;
     }
 
+    /// <summary>In which numbers the linear layers multiply.</summary>
+    public Precision Precision { get; init; }
+
     /// <summary>What the encoder gives of a batch: (T, H) a layer, [0] the output of the embeddings; where only [CLS] was asked for, the last is (R, H).</summary>
     public sealed record Output(IReadOnlyList<Tensor> Hidden, bool LastIsFirstTokenOnly);
 
@@ -104,7 +107,7 @@ public sealed class Encoder
     private static Tensor Drop(Tensor x, DropoutMasks? masks, double p, int site, IReadOnlyList<(int Row, int Length)> parts, int width) =>
         masks is null || p == 0 ? x : masks.Apply(x, p, site, [.. parts.Select(part => (part.Row, part.Length * width))]);
 
-    private Tensor Linear(Tensor x, string name) => nn.functional.linear(x, P(name + ".weight"), P(name + ".bias"));
+    private Tensor Linear(Tensor x, string name) => Precision.Linear(x, P(name + ".weight"), P(name + ".bias"));
 
     private Tensor Norm(Tensor x, string name) =>
         nn.functional.layer_norm(x, [_config.HiddenSize], P(name + ".weight"), P(name + ".bias"), _config.LayerNormEpsilon);

@@ -65,20 +65,20 @@ public sealed class MaskedLanguageModeling
         Tensor transformed = nn.functional.gelu(nn.functional.linear(masked, p[Prefix + "transform.dense.weight"], p[Prefix + "transform.dense.bias"])); // (M, H)
         transformed = nn.functional.layer_norm(transformed, [_model.Config.HiddenSize], p[Prefix + "transform.LayerNorm.weight"], p[Prefix + "transform.LayerNorm.bias"], _model.Config.LayerNormEpsilon);
         Tensor decoder = p.Contains(Prefix + "decoder.weight") ? p[Prefix + "decoder.weight"] : p["embeddings.word_embeddings.weight"]; // (V, H)
-        Tensor scores = nn.functional.linear(transformed, decoder, p[Prefix + "bias"]); // (M, V)
+        Tensor scores = _model.Encoder.Precision.Linear(transformed, decoder, p[Prefix + "bias"]); // (M, V)
         return nn.functional.cross_entropy(scores, tensor(tokens.ToArray()));
     }
 
     /// <summary>The head's tensors under Hugging Face's names, as they are stored with the model.</summary>
-    public IReadOnlyList<TensorToWrite> Tensors()
+    public IReadOnlyList<TensorToWrite> Tensors(TensorType type = TensorType.F32)
     {
         string[] own = [Prefix + "transform.dense.weight", Prefix + "transform.dense.bias", Prefix + "transform.LayerNorm.weight", Prefix + "transform.LayerNorm.bias", Prefix + "bias"];
         List<TensorToWrite> tensors = [.. EncoderTensors.ForMaskedLanguageHead(_model.Config)
-            .Zip(own, (stored, name) => TensorToWrite.FromFloats(stored.Name, stored.Shape, () => _model.Parameters.Read(name)))];
+            .Zip(own, (stored, name) => TensorToWrite.FromFloats(stored.Name, stored.Shape, () => _model.Parameters.Read(name), type))];
         if (_model.Parameters.Contains(Prefix + "decoder.weight"))
         {
             string name = _model.Config.Family == ModelFamily.Roberta ? "lm_head.decoder.weight" : "cls.predictions.decoder.weight";
-            tensors.Add(TensorToWrite.FromFloats(name, [_model.Config.VocabularySize, _model.Config.HiddenSize], () => _model.Parameters.Read(Prefix + "decoder.weight")));
+            tensors.Add(TensorToWrite.FromFloats(name, [_model.Config.VocabularySize, _model.Config.HiddenSize], () => _model.Parameters.Read(Prefix + "decoder.weight"), type));
         }
 
         return tensors;

@@ -23,13 +23,13 @@ public sealed class SimCseModel : IDisposable
     private const string HeadWeight = "mlp.dense.weight", HeadBias = "mlp.dense.bias";
     private const uint HeadPurpose = 1;
 
-    private SimCseModel(EncoderConfig config, ParameterSet parameters, Pooling pooling, HeadUse head)
+    private SimCseModel(EncoderConfig config, ParameterSet parameters, Pooling pooling, HeadUse head, Precision precision = Precision.Fp32)
     {
         Config = config;
         Parameters = parameters;
         Pooling = pooling;
         Head = head;
-        Encoder = new Encoder(config, parameters);
+        Encoder = new Encoder(config, parameters) { Precision = precision };
     }
 
     /// <summary>The encoder's shape.</summary>
@@ -92,7 +92,7 @@ public sealed class SimCseModel : IDisposable
     /// <summary>
     /// A new encoder, drawn as BERT is: weights from N(0, r²) with r the config's initialiser range, biases 0, layer norms 1 and 0, the padding token's vector 0.
     /// </summary>
-    public static SimCseModel FromConfig(EncoderConfig config, Pooling pooling, long seed)
+    public static SimCseModel FromConfig(EncoderConfig config, Pooling pooling, Precision precision, long seed)
     {
         ArgumentNullException.ThrowIfNull(config);
         ParameterSet parameters = new();
@@ -112,7 +112,7 @@ public sealed class SimCseModel : IDisposable
             purpose++;
         }
 
-        return new SimCseModel(config, parameters, pooling, HeadUse.None);
+        return new SimCseModel(config, parameters, pooling, HeadUse.None, precision);
     }
 
     /// <summary>Adds the masked-language head, from the checkpoint where it has one and new otherwise.</summary>

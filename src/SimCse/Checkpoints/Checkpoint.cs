@@ -192,7 +192,9 @@ public sealed class Checkpoint : IDisposable
         foreach (TensorEntry expected in EncoderTensors.For(Config))
         {
             string name = NameInFile(expected.Name);
-            (ITensorFile file, TensorEntry entry) = Require(name);
+            (ITensorFile file, TensorEntry entry) = _weights.Find(name) is null
+                ? throw new InvalidDataException($"{_weights.Path}: tensor {JsonFields.Quote(name)} of shape {TensorTypes.Show(expected.Shape)} is missing, which config.json calls for")
+                : Require(name);
             CheckShape(file, entry, expected.Shape);
             bytes += entry.Count * entry.Type.Size();
         }

@@ -100,7 +100,7 @@ internal static class SentenceModulesFiles
                 throw module.Wrong("idx", $"{modules.Count}, the module's place");
             }
 
-            if (path.Length > 100 || path is "." or ".." || path.AsSpan().ContainsAny("/\\:\0"))
+            if (path.Length > 100 || path is "." or ".." || path.AsSpan().ContainsAny('/', '\\', ':') || path.Any(char.IsControl))
             {
                 throw module.Wrong("path", "the name of a folder in the model's directory");
             }
@@ -124,11 +124,11 @@ internal static class SentenceModulesFiles
             throw at == modules.Count ? new InvalidDataException($"{file}: names no Pooling") : modules[at].Fields.Wrong("type", "a Pooling second");
         }
 
-        Pooling pooling = ReadPooling(Path.Combine(directory, modules[at++].Path, "config.json"), config.HiddenSize);
+        Pooling pooling = ReadPooling(ConfigOf(modules[at++]), config.HiddenSize);
         DenseHead? head = null;
         if (at < modules.Count && modules[at].Kind is "Dense")
         {
-            head = ReadDense(Path.Combine(directory, modules[at++].Path), config.HiddenSize);
+            head = ReadDense(ConfigOf(modules[at++]), config.HiddenSize);
             pooling = pooling == Pooling.ClsBeforePooler ? Pooling.Cls : pooling;
         }
 
@@ -137,6 +137,12 @@ internal static class SentenceModulesFiles
         return at == modules.Count
             ? new SentenceModules(pooling, head, normalize, MaxSequenceLength: null, LowerCase: null)
             : throw modules[at].Fields.Wrong("type", "nothing more: what is supported is Transformer, Pooling, then at most one Dense, then at most one Normalize");
+
+        string ConfigOf((JsonFields Fields, string Kind, string Path) module)
+        {
+            string path = Path.Combine(directory, module.Path, "config.json");
+            return File.Exists(path) ? path : throw module.Fields.Wrong("path", "a folder that holds a config.json");
+        }
     }
 
     private static Pooling ReadPooling(string path, int hiddenSize)
@@ -173,9 +179,8 @@ internal static class SentenceModulesFiles
         };
     }
 
-    private static DenseHead ReadDense(string directory, int hiddenSize)
+    private static DenseHead ReadDense(string path, int hiddenSize)
     {
-        string path = Path.Combine(directory, "config.json");
         JsonFields fields = JsonFields.ReadObject(path);
         int inFeatures = fields.RequiredInteger("in_features", 1, MaximumFeatures);
         int outFeatures = fields.RequiredInteger("out_features", 1, MaximumFeatures);
@@ -198,7 +203,7 @@ internal static class SentenceModulesFiles
             "torch.nn.modules.linear.Identity" => false,
             _ => throw fields.Wrong("activation_function", "'torch.nn.modules.activation.Tanh' or 'torch.nn.modules.linear.Identity'"),
         };
-        using WeightFiles weights = WeightFiles.Open(directory);
+        using WeightFiles weights = WeightFiles.Open(Path.GetDirectoryName(path)!);
         return new DenseHead(
             inFeatures,
             outFeatures,

@@ -28,6 +28,15 @@ internal static class ModelFiles
         return copy;
     }
 
+    /// <summary>What tokenizer.json alone says, where the vocabulary files could not say the same.</summary>
+    public static void DeleteVocabularyFiles(string directory)
+    {
+        foreach (string name in s_names[3..])
+        {
+            File.Delete(Path.Combine(directory, name));
+        }
+    }
+
     /// <summary>A copy whose tokenizer.json, or another file, is edited.</summary>
     public static string Edited(string directory, Action<JsonObject> edit, string name = "tokenizer.json", [CallerMemberName] string test = "")
     {

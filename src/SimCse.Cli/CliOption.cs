@@ -1,0 +1,65 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
+
+namespace SimCse.Cli;
+
+/// <summary>Options as this command line has them: numbers in the invariant culture, and a message that says what was expected.</summary>
+internal static class CliOption
+{
+    /// <summary>The model that a command uses.</summary>
+    public static Option<string?> Model() => Text("--model", "M", "a model directory, or a name in the local Hugging Face cache; the default model where it is not given");
+
+    /// <summary>The pooling that a command reads a model with.</summary>
+    public static Option<Pooling?> Pooling(string description, Pooling? byDefault) => With<Pooling?>("--pooling", "P", $"{string.Join(", ", PoolingNames.All)}: {description}", byDefault, text =>
+    {
+        try
+        {
+            return PoolingNames.Parse(text);
+        }
+        catch (FormatException)
+        {
+            return null;
+        }
+    }, $"one of {string.Join(", ", PoolingNames.All)}");
+
+    public static Option<int?> Threads() => Whole("--threads", "N", "processor threads; all of them where it is not given", null, least: 1);
+
+    public static Option<bool> Json(string description) => Flag("--json", description);
+
+    public static Option<bool> Flag(string name, string description) => new(name) { Description = description };
+
+    public static Option<string?> Text(string name, string helpName, string description) => new(name) { HelpName = helpName, Description = description };
+
+    public static Option<string> Required(string name, string helpName, string description) => new(name) { HelpName = helpName, Description = description, Required = true };
+
+    public static Option<int?> Whole(string name, string helpName, string description, int? byDefault, int least = int.MinValue) =>
+        With<int?>(name, helpName, description, byDefault,
+            text => int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int value) && value >= least ? value : null,
+            least == int.MinValue ? "a whole number" : $"a whole number of at least {least}");
+
+    public static Option<long?> Long(string name, string helpName, string description, long? byDefault) =>
+        With<long?>(name, helpName, description, byDefault,
+            text => long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long value) ? value : null, "a whole number");
+
+    public static Option<double?> Number(string name, string helpName, string description, double? byDefault) =>
+        With<double?>(name, helpName, description, byDefault,
+            text => double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double value) && double.IsFinite(value) ? value : null, "a number");
+
+    private static Option<T?> With<T>(string name, string helpName, string description, T? byDefault, Func<string, T?> parse, string expected) => new(name)
+    {
+        HelpName = helpName,
+        Description = description,
+        DefaultValueFactory = _ => byDefault,
+        CustomParser = result =>
+        {
+            T? value = parse(result.Tokens[0].Value);
+            if (value is null)
+            {
+                result.AddError($"{name} is '{result.Tokens[0].Value}'; expected {expected}");
+            }
+
+            return value;
+        },
+    };
+}

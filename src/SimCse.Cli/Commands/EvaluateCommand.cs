@@ -1,0 +1,68 @@
+using System.CommandLine;
+using SimCse.Evaluation;
+
+namespace SimCse.Cli.Commands;
+
+/// <summary><c>simcse evaluate</c>.</summary>
+internal static class EvaluateCommand
+{
+    private static readonly Option<string?> s_model = CliOption.Model();
+    private static readonly Option<string> s_suite = new("--suite")
+    {
+        HelpName = "SUITE",
+        Description = $"sts (the paper's seven tasks), or some of {string.Join(", ", StsSuite.KnownTasks)}, separated by commas",
+        DefaultValueFactory = _ => "sts",
+    };
+
+    private static readonly Option<string> s_data = CliOption.Required("--data", "DIR", "the folder with the sets, in the TSV layout (sts/STS12/MSRpar.tsv, stsb/test.tsv) or SentEval's own");
+    private static readonly Option<Pooling?> s_pooling = CliOption.Pooling("what is stored with the model where it is not given", null);
+    private static readonly Option<int?> s_threads = CliOption.Threads();
+    private static readonly Option<bool> s_json = CliOption.Json("print {\"model\", \"pooling\", \"tasks\": {NAME: {\"all\", \"mean\", \"wmean\", \"pairs\", \"subsets\"}}, \"average\", …}");
+    private static readonly Option<bool> s_markdown = CliOption.Flag("--markdown", "print a Markdown table");
+
+    public static Command Create()
+    {
+        DocumentedCommand command = new("evaluate", "judge a model by semantic textual similarity")
+        {
+            Details = """
+                Spearman correlation × 100 of cosines with the gold scores: 'all' is one correlation over a set's concatenated subsets, the
+                figure of the paper; 'mean' and 'wmean' are over the subsets. A set that is not there is named, and the average is over those
+                that are. Texts are cut at the model's own limit only.
+                """,
+            Examples =
+            [
+                "simcse evaluate --model my-model --suite sts --data data",
+                "simcse evaluate --model bert-base-uncased --pooling avg_first_last --suite STS12,STSB --data SentEval/data --json",
+            ],
+        };
+        command
+            .With("options", s_model, s_suite, s_data, s_pooling, s_threads)
+            .With("output", s_json, s_markdown)
+            .SetAction((parsed, cancellationToken) => Task.Run(() => Run(parsed, cancellationToken), CancellationToken.None));
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(s_json) && result.GetValue(s_markdown))
+            {
+                result.AddError("--json and --markdown exclude each other");
+            }
+        });
+        return command;
+    }
+
+    private static int Run(ParseResult parsed, CancellationToken cancellationToken)
+    {
+        string suiteName = parsed.GetRequiredValue(s_suite);
+        UsageException.Require(() => StsSuite.ParseNames(suiteName));
+        StsSuite suite = StsSuite.Load(parsed.GetRequiredValue(s_data), suiteName);
+        foreach (string line in suite.Missing.Select(m => m.Message).Concat(suite.Remarks))
+        {
+            Log.Warning(line);
+        }
+
+        using SentenceEncoder encoder = LoadedModel.ForJudging(parsed.GetValue(s_model), parsed.GetValue(s_pooling), parsed.GetValue(s_threads));
+        StsReport report = suite.Evaluate(encoder, LoadedModel.Name(parsed.GetValue(s_model)), encoder.Pooling.ToName(), cancellationToken);
+        parsed.InvocationConfiguration.Output.WriteLine(
+            (parsed.GetValue(s_json) ? report.ToJson() : parsed.GetValue(s_markdown) ? report.ToMarkdown() : report.ToPlainText()).TrimEnd());
+        return ExitStatus.Done;
+    }
+}

@@ -1,0 +1,151 @@
+using System.CommandLine;
+using SimCse.Checkpoints;
+using SimCse.Data;
+using SimCse.Evaluation;
+using SimCse.Tokenization;
+using SimCse.Training;
+using SimCse.Training.Data;
+
+namespace SimCse.Cli.Commands;
+
+/// <summary><c>simcse train</c>.</summary>
+internal static class TrainCommand
+{
+    private static readonly TrainingOptions s_defaults = new();
+
+    private static readonly Option<string?> s_model = CliOption.Model();
+    private static readonly Option<string> s_data = CliOption.Required("--data", "FILE", "the training data: .txt, .tsv, .csv, .jsonl or .parquet, each also with .gz after it");
+    private static readonly Option<string> s_output = CliOption.Required("--output", "DIR", "the directory for the model, metrics.jsonl, manifest.json and the state to resume from");
+    private static readonly Option<int?> s_limit = CliOption.Whole("--limit", "N", "read the first N rows only", null, least: 1);
+    private static readonly Option<string?> s_evalData = CliOption.Text("--eval-data", "DIR", "a folder with STS-B dev: keep the weights that are best there, instead of the last");
+    private static readonly Option<bool> s_resume = CliOption.Flag("--resume", "go on with the run that is saved in --output, to the same weights as if it had not stopped");
+
+    private static readonly Option<Pooling?> s_pooling = CliOption.Pooling("what is trained, cls with the MLP head on top", s_defaults.Pooling);
+    private static readonly Option<bool> s_mlpOnlyTrain = CliOption.Flag("--mlp-only-train", "drop the MLP head at test (unsupervised SimCSE with cls)");
+    private static readonly Option<double?> s_temperature = CliOption.Number("--temperature", "T", "what cosines are divided by", s_defaults.Temperature);
+    private static readonly Option<double?> s_hardNegativeWeight = CliOption.Number("--hard-negative-weight", "W", "log α, added to the logit of a row's own hard negative", s_defaults.HardNegativeWeight);
+    private static readonly Option<bool> s_doMlm = CliOption.Flag("--do-mlm", "add masked-language modelling to the objective");
+    private static readonly Option<double?> s_mlmWeight = CliOption.Number("--mlm-weight", "W", "its weight", s_defaults.MlmWeight);
+    private static readonly Option<double?> s_mlmProbability = CliOption.Number("--mlm-probability", "P", "the share of tokens that it predicts", s_defaults.MlmProbability);
+    private static readonly Option<double?> s_dropout = CliOption.Number("--dropout", "P", "dropout of hidden states and attention; what config.json says where it is not given", null);
+
+    private static readonly Option<int?> s_batchSize = CliOption.Whole("--batch-size", "N", "rows a step", s_defaults.BatchSize);
+    private static readonly Option<double?> s_learningRate = CliOption.Number("--learning-rate", "R", "at the first step; falls linearly to zero", s_defaults.LearningRate);
+    private static readonly Option<int?> s_warmUpSteps = CliOption.Whole("--warmup-steps", "N", "steps over which the rate first rises", s_defaults.WarmUpSteps);
+    private static readonly Option<double?> s_weightDecay = CliOption.Number("--weight-decay", "D", "of AdamW", s_defaults.WeightDecay);
+    private static readonly Option<int?> s_maxLength = CliOption.Whole("--max-length", "N", "tokens kept of a text in training, special tokens included", s_defaults.MaxLength);
+    private static readonly Option<int?> s_epochs = CliOption.Whole("--epochs", "N", "passes over the data", s_defaults.Epochs);
+    private static readonly Option<int?> s_maxSteps = CliOption.Whole("--max-steps", "N", "steps in all, whatever the epochs", null);
+    private static readonly Option<int?> s_evalSteps = CliOption.Whole("--eval-steps", "N", "steps between evaluations", s_defaults.EvalSteps);
+    private static readonly Option<int?> s_saveSteps = CliOption.Whole("--save-steps", "N", "steps between saves of the state to resume from; those of --eval-steps where it is not given", null);
+    private static readonly Option<long?> s_seed = CliOption.Long("--seed", "N", "draws the order of the rows, the head, the dropout and the masked tokens", s_defaults.Seed);
+    private static readonly Option<int?> s_threads = CliOption.Threads();
+    private static readonly Option<bool> s_json = CliOption.Json("print the outcome as JSON: best_step, best_dev, steps, seconds, sentences_per_second");
+
+    public static Command Create()
+    {
+        DocumentedCommand command = new("train", "train an encoder on sentences, pairs or pairs with hard negatives")
+        {
+            Details = """
+                One column is unsupervised SimCSE: each sentence is encoded twice, and dropout is the only difference. Two columns are
+                positive pairs. Three are pairs with a hard negative each, as entailment and contradiction. The data is checked before
+                training starts. Ctrl-C saves the run and stops; the same command with --resume goes on.
+                """,
+            Examples =
+            [
+                "simcse train --model models/base --data sentences.txt --output my-model --pooling cls --mlp-only-train",
+                "simcse train --model models/base --data triplets.tsv.gz --output my-model --learning-rate 5e-5 --epochs 3 --eval-data data",
+            ],
+        };
+        command
+            .With("what to train on", s_model, s_data, s_output, s_limit, s_evalData, s_resume, ConfigFile.Option)
+            .With("objective", s_pooling, s_mlpOnlyTrain, s_temperature, s_hardNegativeWeight, s_doMlm, s_mlmWeight, s_mlmProbability, s_dropout)
+            .With("schedule", s_batchSize, s_learningRate, s_warmUpSteps, s_weightDecay, s_maxLength, s_epochs, s_maxSteps, s_evalSteps, s_saveSteps, s_seed)
+            .With("running", s_threads, s_json)
+            .SetAction((parsed, cancellationToken) => Task.Run(() => Run(parsed, cancellationToken), CancellationToken.None));
+        return command;
+    }
+
+    private static int Run(ParseResult parsed, CancellationToken cancellationToken)
+    {
+        TrainingOptions options = Options(parsed);
+        string output = parsed.GetRequiredValue(s_output), data = parsed.GetRequiredValue(s_data);
+        bool resume = parsed.GetValue(s_resume);
+        using Checkpoint checkpoint = Checkpoint.Open(ModelLocation.Find(parsed.GetValue(s_model)));
+        Tokenizer tokenizer = Tokenizer.Load(checkpoint.Directory);
+        StsTask? development = parsed.GetValue(s_evalData) is { } folder ? StsSuite.Load(folder, "STSB-dev").Tasks[0] : null;
+        SentenceTable table = SentenceTable.Load(data, parsed.GetValue(s_limit), hasHeader: null, cancellationToken);
+        TrainingCorpus corpus = TrainingCorpus.Tokenize(Rows(table), tokenizer, Math.Min(options.MaxLength, checkpoint.Config.MaxTokens), cancellationToken);
+        Log.Info($"{data}: {corpus.Rows:N0} rows of {corpus.Columns} {(corpus.Columns == 1 ? "column (unsupervised)" : corpus.Columns == 2 ? "columns (pairs)" : "columns (pairs with hard negatives)")}");
+        if (corpus.Truncated > 0)
+        {
+            Log.Warning($"{corpus.Truncated:N0} of {(long)corpus.Rows * corpus.Columns:N0} texts are longer than {options.MaxLength} tokens and are cut there (--max-length)");
+        }
+
+        if (parsed.GetValue(s_threads) is { } threads)
+        {
+            TorchSharp.torch.set_num_threads(threads);
+        }
+
+        SimCseTrainer trainer = new(options, output)
+        {
+            DataSource = (data, table.Sources[0].Sha256),
+            Evaluate = development is null ? null : new StsDevelopment(development).Evaluate,
+            ScoreName = StsDevelopment.ScoreName,
+        };
+        TrainingResult result;
+        try
+        {
+            result = TrainingDisplay.Show(StsDevelopment.ScoreName, progress => trainer.Run(checkpoint, tokenizer, corpus, resume, progress, cancellationToken));
+        }
+        catch (OperationCanceledException e)
+        {
+            throw new InterruptedRunException(TrainingLoop.Occupies(output) ? $"{e.Message}; the same command with --resume goes on" : "nothing was saved yet", e);
+        }
+
+        Log.Info($"{output}: the weights of step {result.BestStep} of {result.Steps}");
+        if (parsed.GetValue(s_json))
+        {
+            JsonOutput.Write(parsed, json =>
+            {
+                json.WriteNumber("best_step", result.BestStep);
+                JsonOutput.WriteNumber(json, "best_dev", result.BestScore, decimals: 2);
+                json.WriteNumber("steps", result.Steps);
+                json.WriteNumber("seconds", Math.Round(result.Seconds, 2));
+                json.WriteNumber("sentences_per_second", Math.Round(result.SentencesPerSecond, 1));
+            });
+        }
+
+        return ExitStatus.Done;
+    }
+
+    private static string[][] Rows(SentenceTable table) =>
+        [.. Enumerable.Range(0, table.Count).Select(i => table[i]).Select(r => r.HardNegative is not null ? new[] { r.Sentence, r.Positive!, r.HardNegative } : r.Positive is not null ? [r.Sentence, r.Positive] : [r.Sentence])];
+
+    private static TrainingOptions Options(ParseResult parsed)
+    {
+        TrainingOptions options = new()
+        {
+            BatchSize = parsed.GetValue(s_batchSize)!.Value,
+            LearningRate = parsed.GetValue(s_learningRate)!.Value,
+            WarmUpSteps = parsed.GetValue(s_warmUpSteps)!.Value,
+            WeightDecay = parsed.GetValue(s_weightDecay)!.Value,
+            MaxLength = parsed.GetValue(s_maxLength)!.Value,
+            Temperature = parsed.GetValue(s_temperature)!.Value,
+            HardNegativeWeight = parsed.GetValue(s_hardNegativeWeight)!.Value,
+            Pooling = parsed.GetValue(s_pooling)!.Value,
+            MlpOnlyTrain = parsed.GetValue(s_mlpOnlyTrain),
+            Epochs = parsed.GetValue(s_epochs)!.Value,
+            MaxSteps = parsed.GetValue(s_maxSteps),
+            EvalSteps = parsed.GetValue(s_evalSteps)!.Value,
+            SaveSteps = parsed.GetValue(s_saveSteps),
+            Seed = parsed.GetValue(s_seed)!.Value,
+            Dropout = parsed.GetValue(s_dropout),
+            DoMlm = parsed.GetValue(s_doMlm),
+            MlmWeight = parsed.GetValue(s_mlmWeight)!.Value,
+            MlmProbability = parsed.GetValue(s_mlmProbability)!.Value,
+        };
+        UsageException.Require(options.Validate);
+        return options;
+    }
+}

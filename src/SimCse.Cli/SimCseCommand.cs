@@ -1,0 +1,19 @@
+using System.CommandLine;
+using SimCse.Cli.Commands;
+
+namespace SimCse.Cli;
+
+/// <summary>The root of the command line: its commands, in the order in which help lists them.</summary>
+internal static class SimCseCommand
+{
+    public static RootCommand Create()
+    {
+        RootCommand root = new("Train, judge, ship and use sentence embeddings, without Python.")
+        {
+            TrainCommand.Create(),
+            EvaluateCommand.Create(),
+        };
+        CommandHelp.Replace(root);
+        return root;
+    }
+}

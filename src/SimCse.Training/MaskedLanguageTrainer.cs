@@ -1,0 +1,153 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
+using SimCse.Checkpoints;
+using SimCse.Tokenization;
+using SimCse.Training.Data;
+using SimCse.Training.Modeling;
+using SimCse.Training.Objectives;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace SimCse.Training;
+
+/// <summary>Masked-language pre-training: sentences in, an encoder that knows the language out, with its prediction head.</summary>
+/// <remarks>Devlin et al. 2019, without next-sentence prediction (Liu et al. 2019, section 4.2). The score is the negative loss on held-out sentences, always masked alike.</remarks>
+public sealed class MaskedLanguageTrainer
+{
+    private const int HeldOutRows = 1000, HeldOutBatch = 100;
+
+    private readonly PretrainingOptions _options;
+    private readonly string _output;
+
+    /// <summary>A run with these settings.</summary>
+    /// <param name="options">The settings; validated here.</param>
+    /// <param name="output">The directory that receives the model.</param>
+    public MaskedLanguageTrainer(PretrainingOptions options, string output)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        options.Validate();
+        _options = options;
+        _output = output;
+    }
+
+    /// <summary>The name and the SHA-256 of the data.</summary>
+    public required (string Name, string Sha256) DataSource { get; init; }
+
+    /// <summary>How weights are stored: F16 halves the file.</summary>
+    public TensorType StoredType { get; init; } = TensorType.F32;
+
+    /// <summary>Trains a new encoder for this vocabulary, or goes on with the saved run.</summary>
+    /// <param name="tokenizerDirectory">The folder with the tokenizer's files, which are copied into the model.</param>
+    /// <param name="texts">The sentences; of more than 10,000 the last 1,000 are held out, of fewer a tenth.</param>
+    /// <param name="resume">Whether to go on with a saved run.</param>
+    /// <param name="progress">Told after each step and evaluation.</param>
+    /// <param name="cancellationToken">Stops after the step under way; the run is saved.</param>
+    /// <exception cref="InvalidDataException">Too few texts, or the output already holds a run or a model and <paramref name="resume"/> is false.</exception>
+    public TrainingResult Run(string tokenizerDirectory, IReadOnlyList<string> texts, bool resume, IProgress<TrainingProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(texts);
+        if (!resume && TrainingLoop.Occupies(_output))
+        {
+            throw new InvalidDataException($"{_output} already holds a model or a training run; go on with the run by --resume, or choose another --output");
+        }
+
+        int heldOut = Math.Min(HeldOutRows, texts.Count / 10);
+        if (heldOut == 0)
+        {
+            throw new InvalidDataException($"{texts.Count} texts are too few to pre-train on; at least 10 are needed, and thousands to learn anything");
+        }
+
+        Tokenizer tokenizer = Tokenizer.Load(tokenizerDirectory);
+        TrainingCorpus corpus = TrainingCorpus.Tokenize([.. texts.Select(t => (IReadOnlyList<string>)[t])], tokenizer, _options.MaxLength, cancellationToken);
+        IReadOnlyList<int[]> rows = corpus.Column(0);
+        int trained = rows.Count - heldOut;
+        EncoderConfig config = new()
+        {
+            Family = ModelFamily.Bert,
+            VocabularySize = tokenizer.VocabularySize,
+            HiddenSize = _options.HiddenSize,
+            Layers = _options.Layers,
+            Heads = _options.Heads,
+            IntermediateSize = _options.IntermediateSize,
+            MaxPositions = _options.MaxPositions,
+            PadTokenId = tokenizer.PadTokenId,
+        };
+        using SimCseModel model = SimCseModel.FromConfig(config with { HiddenDropout = _options.Dropout, AttentionDropout = _options.Dropout }, Pooling.Avg, _options.Precision, _options.Seed);
+        model.AddMaskedLanguageHead(null, _options.Seed);
+        EpochOrder order = new(trained, _options.BatchSize, _options.Seed);
+        int total = _options.MaxSteps ?? checked(order.StepsPerEpoch * _options.Epochs);
+        LinearDecay schedule = new(_options.LearningRate, total, Math.Min(_options.WarmUpSteps, total - 1));
+        AdamW optimizer = new(model.Parameters, _options.WeightDecay);
+        TokenMasking masking = new(tokenizer, _options.MlmProbability, _options.Seed);
+
+        JsonObject fingerprint = _options.ToJson();
+        fingerprint["data"] = DataSource.Sha256;
+        fingerprint["rows"] = rows.Count;
+        fingerprint["vocabulary"] = tokenizer.VocabularySize;
+        RunManifest.Write(Path.Combine(_output, "manifest.json"), "pretrain", fingerprint, null, DataSource.Name);
+
+        TrainingLoop loop = new(_output, model.Parameters, optimizer, fingerprint)
+        {
+            TotalSteps = total,
+            EvaluationSteps = _options.EvalSteps,
+            SaveSteps = _options.EvalSteps,
+            Step = t =>
+            {
+                using DisposeScope scope = NewDisposeScope();
+                int[] batch = order.RowsOf(t).ToArray();
+                Tensor loss = Loss(model, masking, [.. batch.Select(r => rows[r])], t, new DropoutMasks(_options.Seed, t, [.. Enumerable.Range(0, batch.Length)]));
+                model.Parameters.ClearGradients();
+                loss.backward();
+                double rate = schedule.At(t), norm = optimizer.Step(rate);
+                return new StepMetrics(loss.item<float>(), norm, rate, batch.Length);
+            },
+            Evaluate = _ => HeldOutScore(model, masking with { Seed = 0 }, [.. rows.Skip(trained)]),
+            WriteModel = (directory, step, score) => CheckpointWriter.Write(directory, new CheckpointContents
+            {
+                Source = tokenizerDirectory,
+                Tensors = [.. EncoderTensors.For(config).Select(t => TensorToWrite.FromFloats("bert." + t.Name, t.Shape, () => model.Parameters.Read(t.Name), StoredType)), .. model.MaskedLanguage!.Tensors(StoredType)],
+                Files = new Dictionary<string, ReadOnlyMemory<byte>>(StringComparer.Ordinal) { ["config.json"] = config.ToJson(maskedLanguageHead: true) },
+                ModelCard = Card(config, step, total, score),
+            }),
+        };
+        return loop.Run(resume, progress, cancellationToken);
+    }
+
+    private static Tensor Loss(SimCseModel model, TokenMasking masking, IReadOnlyList<int[]> rows, int step, DropoutMasks? masks)
+    {
+        (int[] Ids, IReadOnlyList<(int, int)> Labels)[] corrupted = [.. rows.Select((ids, r) => masking.Corrupt(ids, step, r))];
+        using PackedBatch packed = new([.. corrupted.Select(c => c.Ids)], model.Config.PositionOffset);
+        return model.MaskedLanguage!.Loss(packed, [.. corrupted.Select(c => c.Labels)], masks);
+    }
+
+    private static DevelopmentScore HeldOutScore(SimCseModel model, TokenMasking masking, IReadOnlyList<int[]> rows)
+    {
+        using IDisposable noGradient = no_grad();
+        double sum = 0;
+        int batches = 0;
+        foreach (int[][] batch in rows.Chunk(HeldOutBatch))
+        {
+            using DisposeScope scope = NewDisposeScope();
+            sum += Loss(model, masking, batch, batches++, masks: null).item<float>();
+        }
+
+        return new DevelopmentScore(-sum / batches);
+    }
+
+    private string Card(EncoderConfig config, int step, int total, DevelopmentScore? score) => string.Create(CultureInfo.InvariantCulture, $"""
+        # A masked language model
+
+        {config.Layers} layers × {config.HiddenSize}, vocabulary {config.VocabularySize}, trained from random weights by masked-language modelling with SimCSE for .NET.
+        It predicts masked words; it is a base to train sentence encoders from, not one itself.
+
+        | | |
+        | --- | --- |
+        | data | {DataSource.Name} |
+        | steps | {step} of {total}, batches of {_options.BatchSize} sentences of at most {_options.MaxLength} tokens |
+        | learning rate | {_options.LearningRate}, {_options.WarmUpSteps} steps of warm-up, linear decay to 0 |
+        | dropout in this training | {_options.Dropout} |
+        | seed | {_options.Seed} |
+        | loss on held-out sentences | {-score?.Score:F4} |
+
+        """);
+}
