@@ -34,6 +34,9 @@ internal abstract class Benchmark
     /// <summary>Whether the matrix-product peak of the machine is measured in every round, and floating-point operations are counted.</summary>
     public abstract bool CountsFlops { get; }
 
+    /// <summary>Whether both sides run on one thread whatever <see cref="BenchmarkOptions.Threads"/> says.</summary>
+    public virtual bool OneThread => false;
+
     /// <summary>Writes what both sides read into <paramref name="folder"/>.</summary>
     /// <returns>Lines about the input, for the report.</returns>
     public abstract IReadOnlyList<string> Prepare(string folder, BenchmarkOptions options);
@@ -77,6 +80,7 @@ internal static class Benchmarks
 /// <param name="Batch">Sentences in a training batch; each is two rows.</param>
 /// <param name="MaxLength">Tokens a sentence is cut to.</param>
 /// <param name="Model">A model directory in the place of the benchmark's own.</param>
+/// <param name="Sentences"><c>wiki</c>: real ones where the data is there; <c>generated</c>: lognormal lengths with a mean of 19 tokens.</param>
 /// <param name="Texts">Texts tokenized in one round.</param>
 internal sealed record BenchmarkOptions(
     int Rounds = 5,
@@ -85,6 +89,7 @@ internal sealed record BenchmarkOptions(
     int Batch = 64,
     int MaxLength = 32,
     string? Model = null,
+    string Sentences = "wiki",
     int Texts = 10_000)
 {
     public static BenchmarkOptions Parse(ReadOnlySpan<string> arguments)
@@ -105,8 +110,9 @@ internal sealed record BenchmarkOptions(
                 "--batch" => options with { Batch = Number(arguments) },
                 "--max-length" => options with { MaxLength = Number(arguments) },
                 "--model" => options with { Model = Path.GetFullPath(Value(arguments)) },
+                "--sentences" => options with { Sentences = Value(arguments) is "wiki" or "generated" ? Value(arguments) : throw new UsageException($"--sentences needs wiki or generated, not '{Value(arguments)}'") },
                 "--texts" => options with { Texts = Number(arguments) },
-                _ => throw new UsageException($"'{name}' is not an option; there are --rounds --threads --steps --batch --max-length --model --texts"),
+                _ => throw new UsageException($"'{name}' is not an option; there are --rounds --threads --steps --batch --max-length --model --sentences --texts"),
             };
         }
 

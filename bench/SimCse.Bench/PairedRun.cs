@@ -12,6 +12,7 @@ internal static class PairedRun
 
     public static int Run(Benchmark benchmark, BenchmarkOptions options, TextWriter report)
     {
+        options = benchmark.OneThread ? options with { Threads = 1 } : options;
         string folder = Directory.CreateTempSubdirectory("simcse-bench-").FullName;
         try
         {

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Collections.Concurrent;
 using System.Numerics.Tensors;
 using SimCse.Checkpoints;
 using SimCse.Inference;
@@ -85,12 +86,18 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
     public EmbeddingMatrix Encode(IReadOnlyList<string> sentences, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(sentences);
+        cancellationToken.ThrowIfCancellationRequested();
         TokenizedText[] texts = Tokenize(sentences, cancellationToken);
         float[] vectors = new float[texts.LongLength * Dimensions];
-        foreach (TokenBatch batch in TokenBatch.Plan(texts, _batchTokens))
+        List<TokenBatch> batches = TokenBatch.Plan(texts, _batchTokens);
+        if (batches.Count == 1)
         {
-            cancellationToken.ThrowIfCancellationRequested();
-            Run(texts, batch, vectors);
+            Run(texts, batches[0], vectors, alone: true);
+        }
+        else
+        {
+            ParallelOptions parallel = new() { CancellationToken = cancellationToken, MaxDegreeOfParallelism = _threads };
+            Parallel.ForEach(Partitioner.Create(batches, EnumerablePartitionerOptions.NoBuffering), parallel, batch => Run(texts, batch, vectors, alone: false));
         }
 
         return new EmbeddingMatrix(vectors, texts.Length, Dimensions);
@@ -169,15 +176,22 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
 
     private static int ChooseMaxLength(Checkpoint checkpoint, Tokenizer tokenizer, SentenceEncoderOptions options)
     {
-        const int Least = 3; // [CLS], one token, [SEP]
+        int special = tokenizer.Encode("").Ids.Length;
+        if (special == 0)
+        {
+            throw new InvalidDataException($"{checkpoint.Directory}: the tokenizer puts no special token around a text, so an empty text would have no vector; expected [CLS] or <s>");
+        }
+
         int positions = checkpoint.Config.MaxTokens;
         if (options.MaxLength is { } asked)
         {
-            ArgumentOutOfRangeException.ThrowIfLessThan(asked, Least, nameof(options.MaxLength));
-            return asked <= positions ? asked : throw new ArgumentOutOfRangeException(nameof(options), asked, $"MaxLength is above the {positions} positions that the model has");
+            return asked > special && asked <= positions ? asked : throw new ArgumentOutOfRangeException(
+                nameof(options), asked, $"MaxLength must be at least {special + 1}, the special tokens and one more, and at most {positions}, the positions that the model has");
         }
 
-        return Math.Min(positions, checkpoint.Modules?.MaxSequenceLength ?? tokenizer.ModelMaxLength ?? positions);
+        int stored = Math.Min(positions, checkpoint.Modules?.MaxSequenceLength ?? tokenizer.ModelMaxLength ?? positions);
+        return stored > special ? stored : throw new InvalidDataException(
+            $"{checkpoint.Directory}: the model's files limit a text to {stored} tokens; expected at least {special + 1}, the special tokens and one more");
     }
 
     private TokenizedText[] Tokenize(IReadOnlyList<string> sentences, CancellationToken cancellationToken)
@@ -200,7 +214,7 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
         return texts;
     }
 
-    private void Run(TokenizedText[] texts, TokenBatch batch, float[] vectors)
+    private void Run(TokenizedText[] texts, TokenBatch batch, float[] vectors, bool alone)
     {
         ReadOnlySpan<int> rows = batch.Rows.Span;
         int cells = rows.Length * batch.Width;
@@ -219,7 +233,7 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
             maskRow[tokens.Length..].Clear();
         }
 
-        _session.Run(ids.AsMemory(0, cells), mask.AsMemory(0, cells), output.AsMemory(0, components), rows.Length, batch.Width, Dimensions);
+        _session.Run(ids.AsMemory(0, cells), mask.AsMemory(0, cells), output.AsMemory(0, components), rows.Length, alone);
         for (int i = 0; i < rows.Length; i++)
         {
             output.AsSpan(i * Dimensions, Dimensions).CopyTo(vectors.AsSpan(rows[i] * Dimensions));

@@ -24,9 +24,9 @@ public sealed record SentenceEncoderOptions
     /// </summary>
     public int? MaxLength { get; init; }
 
-    /// <summary>The most tokens that run at once, padding included. More needs more memory; from a few hundred on the speed is the same.</summary>
+    /// <summary>The most tokens of a batch, padding included. Larger batches need more memory and are no faster.</summary>
     public int BatchTokens { get; init; } = 512;
 
-    /// <summary>The number of threads of ONNX Runtime; null (the default) for one a processor.</summary>
+    /// <summary>The number of threads: of as many batches at once, or of one batch where a call has no more; null (the default) for one a processor.</summary>
     public int? Threads { get; init; }
 }

@@ -39,6 +39,7 @@ public sealed partial class HarnessTests
     [InlineData("--rounds", "0", "whole number above 0")]
     [InlineData("--rounds", "many", "whole number above 0")]
     [InlineData("--speed", "1", "is not an option")]
+    [InlineData("--sentences", "poems", "wiki or generated")]
     public void A_wrong_option_is_refused_with_what_is_expected(string name, string value, string message) =>
         Assert.Contains(message, Assert.Throws<UsageException>(() => BenchmarkOptions.Parse([name, value])).Message, StringComparison.Ordinal);
 
@@ -89,7 +90,7 @@ public sealed partial class HarnessTests
     }
 
     [Fact]
-    public void Generated_sentences_have_the_lengths_of_Wikipedia()
+    public void Generated_sentences_have_a_mean_of_19_tokens_and_a_padding_factor_of_1_6()
     {
         int[][] sentences = [.. TrainingInput.GeneratedSentences(30522, 32).Take(6400)];
 

@@ -37,9 +37,9 @@ internal sealed class TrainingBenchmark(ModelShape shape) : Benchmark
     private static (IEnumerable<int[]> Sentences, string Source) Sentences(BenchmarkOptions options, EncoderConfig config)
     {
         string? text = Repository.Shared("data", "text", "wiki_en_250k.txt.gz"), vocabulary = options.Model ?? Repository.Shared("models", "minilm-l6-mlm");
-        if (text is null || vocabulary is null)
+        if (text is null || vocabulary is null || string.Equals(options.Sentences, "generated", StringComparison.Ordinal))
         {
-            return (TrainingInput.GeneratedSentences(config.VocabularySize, options.MaxLength), "generated sentences");
+            return (TrainingInput.GeneratedSentences(config.VocabularySize, options.MaxLength), "generated sentences of lognormal lengths");
         }
 
         Tokenizer tokenizer = Tokenizer.Load(vocabulary);

@@ -53,7 +53,7 @@ internal sealed record TrainingInput(string Model, int StepsARound, int[][][] Ba
             + (4.0 * tokens * tokens * config.HiddenSize));
     }
 
-    /// <summary>Sentences whose lengths are lognormal with a mean of 19 tokens, as those of English Wikipedia cut to 32 tokens are; the ids are random.</summary>
+    /// <summary>Sentences whose lengths are lognormal with a mean of 19 tokens, cut to <paramref name="maxLength"/>; the ids are random. Padding then takes 1.6 times the tokens.</summary>
     public static IEnumerable<int[]> GeneratedSentences(int vocabulary, int maxLength)
     {
         const double Deviation = 0.5, Mean = 20;

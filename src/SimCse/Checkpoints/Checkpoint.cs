@@ -131,8 +131,8 @@ public sealed class Checkpoint : IDisposable
     }
 
     /// <summary>
-    /// The masked-language head; null where there is none. Its decoder's weight is the word embeddings where the file has none or the same one (tied), and is read where
-    /// the file has another.
+    /// The masked-language head; null where there is none. Its decoder's weight is the word embeddings where the configuration ties them (a copy in the file is then
+    /// ignored, as transformers does), and is read from the file where it does not.
     /// </summary>
     /// <exception cref="InvalidDataException">A tensor of the head is not of a float type.</exception>
     public MaskedLanguageHead? ReadMaskedLanguageHead()
@@ -143,16 +143,7 @@ public sealed class Checkpoint : IDisposable
         }
 
         string[] names = [.. EncoderTensors.ForMaskedLanguageHead(Config).Select(t => HeadNameInFile(t.Name)!)];
-        float[]? decoder = null;
-        if (_weights.Find(HeadPrefix + DecoderName + ".weight") is { } untied)
-        {
-            decoder = ReadTensor(untied.Entry.Name);
-            if (decoder.AsSpan().SequenceEqual(ReadEncoderTensor(EncoderTensors.WordEmbeddings)))
-            {
-                decoder = null;
-            }
-        }
-
+        float[]? decoder = Config.TieWordEmbeddings ? null : ReadTensor(DecoderWeight);
         return new MaskedLanguageHead(ReadTensor(names[0]), ReadTensor(names[1]), ReadTensor(names[2]), ReadTensor(names[3]), ReadTensor(names[4]), decoder);
     }
 
@@ -164,6 +155,8 @@ public sealed class Checkpoint : IDisposable
     public void Dispose() => _weights.Dispose();
 
     private string DecoderName => Config.Family == ModelFamily.Roberta ? "lm_head.decoder" : "cls.predictions.decoder";
+
+    private string DecoderWeight => HeadPrefix + DecoderName + ".weight";
 
     /// <summary>What stands before <c>cls.</c> or <c>lm_head.</c>: the encoder's prefix without its last part.</summary>
     private string HeadPrefix => Prefix[..(Prefix.TrimEnd('.').LastIndexOf('.') + 1)];
@@ -220,10 +213,10 @@ public sealed class Checkpoint : IDisposable
             CheckShape(file, entry, expected.Shape);
         }
 
-        if (_weights.Find(HeadPrefix + DecoderName + ".weight") is { } decoder)
+        if (!Config.TieWordEmbeddings)
         {
-            TensorBytes.RequireFloat(decoder.File.Path, decoder.Entry);
-            CheckShape(decoder.File, decoder.Entry, [Config.VocabularySize, Config.HiddenSize]);
+            (ITensorFile file, TensorEntry entry) = Require(DecoderWeight);
+            CheckShape(file, entry, [Config.VocabularySize, Config.HiddenSize]);
         }
 
         return true;

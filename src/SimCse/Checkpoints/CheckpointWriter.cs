@@ -223,15 +223,15 @@ public static class CheckpointWriter
     }
 
     /// <summary>
-    /// The configuration with <c>torch_dtype</c> (<c>dtype</c> in new files) saying how the weights are stored now: transformers 5 loads them as what it says. No other byte changes,
-    /// and none where it is right already, is absent, or the weights are of several types.
+    /// The configuration with <c>torch_dtype</c> (<c>dtype</c> in new files) saying how the weights are stored now: transformers 5 loads them all as what it says, so it is float32
+    /// as soon as one of them is (a trained encoder beside a head that was left in F16). No other byte changes, and none where it is right already or absent.
     /// </summary>
     private static ReadOnlyMemory<byte> WithStoredType(ReadOnlyMemory<byte> json, IReadOnlyList<TensorToWrite> tensors)
     {
         TensorType[] types = [.. tensors.Select(t => t.Entry.Type).Where(t => t.IsFloat()).Distinct()];
         string? stored = types switch
         {
-            [TensorType.F32] => "float32",
+            _ when types.Contains(TensorType.F32) => "float32",
             [TensorType.F16] => "float16",
             [TensorType.BF16] => "bfloat16",
             _ => null,

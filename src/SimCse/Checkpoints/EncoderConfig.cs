@@ -55,6 +55,12 @@ public sealed record EncoderConfig
     /// <summary>Standard deviation of new weights: <c>initializer_range</c>.</summary>
     public double InitializerRange { get; init; } = 0.02;
 
+    /// <summary>
+    /// Whether the masked-language head's decoder is the word embeddings, whatever decoder the file may hold besides: <c>tie_word_embeddings</c>, true where it is absent,
+    /// as transformers has it.
+    /// </summary>
+    public bool TieWordEmbeddings { get; init; } = true;
+
     /// <summary>The position id of the first token: 0 for BERT, the padding id + 1 for RoBERTa.</summary>
     public int PositionOffset => Family == ModelFamily.Roberta ? PadTokenId + 1 : 0;
 
@@ -108,6 +114,7 @@ public sealed record EncoderConfig
             HiddenDropout = fields.Number("hidden_dropout_prob", 0, 1) ?? 0.1,
             AttentionDropout = fields.Number("attention_probs_dropout_prob", 0, 1) ?? 0.1,
             InitializerRange = fields.Number("initializer_range", 0, 1000) ?? 0.02,
+            TieWordEmbeddings = fields.Truth("tie_word_embeddings") ?? true,
         };
         if (config.HiddenSize % config.Heads != 0)
         {
@@ -147,6 +154,7 @@ public sealed record EncoderConfig
             json.WriteNumber("num_hidden_layers", Layers);
             json.WriteNumber("pad_token_id", PadTokenId);
             json.WriteString("position_embedding_type", "absolute");
+            json.WriteBoolean("tie_word_embeddings", TieWordEmbeddings);
             json.WriteString("torch_dtype", "float32");
             json.WriteNumber("type_vocab_size", TokenTypes);
             json.WriteNumber("vocab_size", VocabularySize);

@@ -18,6 +18,8 @@ internal static class EncoderGraph
     public const string AttentionMask = "attention_mask";
     public const string SentenceEmbedding = "sentence_embedding";
 
+    private static readonly string[] s_projections = ["query", "key", "value"];
+
     /// <summary>Builds the graph; reads every tensor of the encoder once.</summary>
     /// <param name="checkpoint">BERT or RoBERTa.</param>
     /// <param name="pooling">How token vectors become one.</param>
@@ -119,17 +121,14 @@ internal static class EncoderGraph
         string self = $"{name}.attention.self";
 
         // The operator multiplies by the three matrices at once: columns query, key, value.
-        float[] weights = new float[3 * (long)h * h]; // (H, 3H)
-        float[] biases = new float[3 * h];
-        string[] parts = ["query", "key", "value"];
-        for (int part = 0; part < parts.Length; part++)
+        float[] weights = new float[3 * h * h]; // (H, 3H)
+        for (int part = 0; part < s_projections.Length; part++)
         {
-            Transpose(checkpoint.ReadEncoderTensor($"{self}.{parts[part]}.weight"), h, h, weights.AsSpan(part * h), 3 * h);
-            checkpoint.ReadEncoderTensor($"{self}.{parts[part]}.bias").CopyTo(biases, part * h);
+            Transpose(checkpoint.ReadEncoderTensor($"{self}.{s_projections[part]}.weight"), h, h, weights.AsSpan(part * h), 3 * h);
         }
 
         string attended = graph.ContribNode($"{self}.output", "Attention",
-            [x, graph.Weight($"{self}.qkv.weight", weights, h, 3 * h), graph.Weight($"{self}.qkv.bias", biases, 3 * h), mask],
+            [x, graph.Weight($"{self}.qkv.weight", weights, h, 3 * h), ProjectionBiases(graph, checkpoint, self), mask],
             ("num_heads", config.Heads), ("mask_filter_value", float.MinValue)); // (B, T, H)
         return AfterAttention(graph, checkpoint, layer, x, attended);
     }
@@ -144,25 +143,25 @@ internal static class EncoderGraph
         int h = config.HiddenSize;
         string self = $"encoder.layer.{layer}.attention.self";
         string first = graph.Node($"{self}.first", "Slice", [x, graph.Integers($"{self}.first.start", 0), graph.Integers($"{self}.first.end", 1), graph.Integers($"{self}.first.axis", 1)]); // (B, 1, H)
-        float[] biases = new float[3 * h];
-        string[] parts = ["query", "key", "value"];
-        for (int part = 0; part < parts.Length; part++)
-        {
-            checkpoint.ReadEncoderTensor($"{self}.{parts[part]}.bias").CopyTo(biases, part * h);
-        }
-
         string attended = graph.ContribNode($"{self}.output", "MultiHeadAttention",
             [
                 graph.Node($"{self}.query", "MatMul", [first, Matrix(graph, checkpoint, $"{self}.query.weight", h, h)]), // (B, 1, H)
                 graph.Node($"{self}.key", "MatMul", [x, Matrix(graph, checkpoint, $"{self}.key.weight", h, h)]), // (B, T, H)
                 graph.Node($"{self}.value", "MatMul", [x, Matrix(graph, checkpoint, $"{self}.value.weight", h, h)]), // (B, T, H)
-                graph.Weight($"{self}.qkv.bias", biases, 3 * h),
+                ProjectionBiases(graph, checkpoint, self),
                 mask,
             ],
             ("num_heads", config.Heads), ("mask_filter_value", float.MinValue)); // (B, 1, H)
         return AfterAttention(graph, checkpoint, layer, first, attended);
     }
 
+    private static string ProjectionBiases(OnnxGraph graph, Checkpoint checkpoint, string self)
+    {
+        float[] biases = [.. s_projections.SelectMany(projection => checkpoint.ReadEncoderTensor($"{self}.{projection}.bias"))]; // (3H)
+        return graph.Weight($"{self}.qkv.bias", biases, biases.Length);
+    }
+
+    /// <summary>What follows attention in a layer: its output projection, and the two linear layers with GELU between, each added to its input and normalised.</summary>
     private static string AfterAttention(OnnxGraph graph, Checkpoint checkpoint, int layer, string x, string attended)
     {
         EncoderConfig config = checkpoint.Config;

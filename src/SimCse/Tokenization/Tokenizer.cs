@@ -92,7 +92,7 @@ public abstract class Tokenizer
             throw new ArgumentOutOfRangeException(nameof(maxLength), maxLength, $"at least {_frame.Length}, the number of special tokens, is needed");
         }
 
-        text = WithoutLoneSurrogates(text);
+        text = Utf16.WithoutLoneSurrogates(text);
         var ids = new PooledList<int>(256);
         try
         {
@@ -135,19 +135,6 @@ public abstract class Tokenizer
 
     /// <summary>Whether the id is structure rather than text: [CLS], [SEP], [PAD], [MASK], [UNK] and what else the files call special.</summary>
     public bool IsSpecial(int id) => _vocabulary.IsSpecial(id);
-
-    private static string WithoutLoneSurrogates(string text)
-    {
-        for (int i = text.AsSpan().IndexOfAnyInRange('\uD800', '\uDFFF'); i >= 0 && i < text.Length; i++)
-        {
-            if (char.IsSurrogate(text[i]) && (char.IsLowSurrogate(text[i]) || i + 1 == text.Length || !char.IsLowSurrogate(text[++i])))
-            {
-                return string.Concat(text.EnumerateRunes().Select(rune => rune.ToString())); // U+FFFD for each
-            }
-        }
-
-        return text;
-    }
 
     /// <summary>The ids of a normalised stretch of text with no added tokens in it; may stop once there are more than <paramref name="room"/> ids.</summary>
     private protected abstract void EncodeNormalized(ReadOnlySpan<char> text, ref PooledList<int> ids, int room);

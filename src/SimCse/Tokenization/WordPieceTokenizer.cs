@@ -6,12 +6,6 @@ namespace SimCse.Tokenization;
 /// </summary>
 public sealed class WordPieceTokenizer : Tokenizer
 {
-    private const byte Space = 1;
-    private const byte Punctuation = 2;
-    private const byte Surrogate = 3;
-
-    private static readonly byte[] s_classes = BuildClasses();
-
     private readonly BertNormalizer? _normalizer;
     private readonly TokenTrie _pieces = new();
     private readonly int _continuation;
@@ -53,46 +47,10 @@ public sealed class WordPieceTokenizer : Tokenizer
 
     private protected override void EncodeNormalized(ReadOnlySpan<char> text, ref PooledList<int> ids, int room)
     {
-        byte[] classes = s_classes;
-        int wordStart = 0;
-        int i = 0;
-        while (i < text.Length && ids.Count <= room)
+        var words = new BertWords(text);
+        while (ids.Count <= room && words.MoveNext())
         {
-            int kind = classes[text[i]];
-            if (kind == 0)
-            {
-                i++;
-                continue;
-            }
-
-            int length = 1;
-            if (kind == Surrogate)
-            {
-                length = 2;
-                if (!ReferenceUnicode.IsPunctuation(char.ConvertToUtf32(text[i], text[i + 1])))
-                {
-                    i += length;
-                    continue;
-                }
-            }
-
-            if (i > wordStart)
-            {
-                EncodeWord(text[wordStart..i], ref ids);
-            }
-
-            if (kind != Space)
-            {
-                EncodeWord(text.Slice(i, length), ref ids);
-            }
-
-            i += length;
-            wordStart = i;
-        }
-
-        if (i > wordStart && ids.Count <= room)
-        {
-            EncodeWord(text[wordStart..i], ref ids);
+            EncodeWord(words.Current, ref ids);
         }
     }
 
@@ -132,19 +90,5 @@ public sealed class WordPieceTokenizer : Tokenizer
         }
 
         return count;
-    }
-
-    private static byte[] BuildClasses()
-    {
-        byte[] classes = new byte[0x10000];
-        for (int c = 0; c < classes.Length; c++)
-        {
-            classes[c] = char.IsSurrogate((char)c) ? Surrogate
-                : ReferenceUnicode.IsWhiteSpace(c) ? Space
-                : ReferenceUnicode.IsPunctuation(c) ? Punctuation
-                : (byte)0;
-        }
-
-        return classes;
     }
 }

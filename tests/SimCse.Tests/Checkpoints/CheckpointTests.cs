@@ -159,19 +159,29 @@ public sealed class CheckpointTests
     }
 
     [Fact]
-    public void A_decoder_that_is_not_the_word_embeddings_is_read_as_such()
+    public void The_decoder_is_read_only_where_the_configuration_does_not_tie_it()
     {
-        ModelCopy untied = ModelCopy.Bert("untied").Tensors(t => t.Append(TensorToWrite.FromFloats("cls.predictions.decoder.weight", [2000, 32], Enumerable.Repeat(0.5f, 64000).ToArray())));
-        ModelCopy tied = ModelCopy.Bert("tied").Tensors(t => t.Append(TensorToWrite.FromBytes(new TensorEntry("cls.predictions.decoder.weight", TensorType.F32, [2000, 32]), t.Single(x => x.Entry.Name is "bert.embeddings.word_embeddings.weight").Bytes())));
-        ModelCopy renamed = ModelCopy.Bert("renamed").Tensors(t => t.Renamed(n => n is "cls.predictions.bias" ? "cls.predictions.decoder.bias" : n));
+        // transformers ties it whenever tie_word_embeddings is true, its default, whatever the file holds.
+        float[] decoder = [.. Enumerable.Repeat(0.5f, 64000)];
+        ModelCopy tied = ModelCopy.Bert("tied").Tensors(t => t.Append(TensorToWrite.FromFloats("cls.predictions.decoder.weight", [2000, 32], decoder)));
+        ModelCopy untied = ModelCopy.Bert("untied").Tensors(t => t.Append(TensorToWrite.FromFloats("cls.predictions.decoder.weight", [2000, 32], decoder))).Json("config.json", j => j["tie_word_embeddings"] = false);
+        ModelCopy missing = ModelCopy.Bert("missing").Json("config.json", j => j["tie_word_embeddings"] = false);
 
-        using Checkpoint first = untied.Open();
-        using Checkpoint second = tied.Open();
-        using Checkpoint third = renamed.Open();
+        using Checkpoint first = tied.Open();
+        using Checkpoint second = untied.Open();
 
-        Assert.Equal(Enumerable.Repeat(0.5f, 64000), first.ReadMaskedLanguageHead()!.DecoderWeight!);
-        Assert.Null(second.ReadMaskedLanguageHead()!.DecoderWeight);
-        Assert.Equal(second.ReadMaskedLanguageHead()!.DecoderBias, third.ReadMaskedLanguageHead()!.DecoderBias);
+        Assert.Null(first.ReadMaskedLanguageHead()!.DecoderWeight);
+        Assert.Equal(decoder, second.ReadMaskedLanguageHead()!.DecoderWeight!);
+        Assert.Equal("model.safetensors: tensor 'cls.predictions.decoder.weight' is missing", missing.Refusal());
+    }
+
+    [Fact]
+    public void The_decoders_bias_goes_by_two_names()
+    {
+        using Checkpoint renamed = ModelCopy.Bert().Tensors(t => t.Renamed(n => n is "cls.predictions.bias" ? "cls.predictions.decoder.bias" : n)).Open();
+        using Checkpoint original = Checkpoint.Open(RepositoryPaths.Fixture("tiny-bert"));
+
+        Assert.Equal(original.ReadMaskedLanguageHead()!.DecoderBias, renamed.ReadMaskedLanguageHead()!.DecoderBias);
     }
 
     [Theory]

@@ -61,6 +61,20 @@ public sealed class CheckpointWriterTests
         Assert.Equal(before.Replace("\"torch_dtype\": \"float32\"", "\"torch_dtype\": \"bfloat16\"", StringComparison.Ordinal), File.ReadAllText(Path.Combine(target, "config.json")));
     }
 
+    [Fact]
+    public void One_float32_tensor_among_halves_makes_the_model_float32()
+    {
+        using Checkpoint single = Checkpoint.Open(RepositoryPaths.Fixture("tiny-bert"));
+        string directory = RepositoryPaths.NewTemporaryDirectory();
+        CheckpointWriter.Write(Path.Combine(directory, "half"), Untouched(single) with { Tensors = [.. Values(single, TensorType.F16)] });
+        using Checkpoint half = Checkpoint.Open(Path.Combine(directory, "half"));
+
+        CheckpointWriter.Write(Path.Combine(directory, "mixed"), Untouched(half) with { Tensors = [.. Values(half, TensorType.F32).Take(1), .. half.Tensors.Skip(1).Select(t => half.Unchanged(t.Name))] });
+
+        Assert.Contains("\"torch_dtype\": \"float16\"", File.ReadAllText(Path.Combine(directory, "half", "config.json")), StringComparison.Ordinal);
+        Assert.Equal(File.ReadAllText(RepositoryPaths.Fixture("tiny-bert", "config.json")), File.ReadAllText(Path.Combine(directory, "mixed", "config.json")));
+    }
+
     [Theory]
     [InlineData(Pooling.Cls, true, false)]
     [InlineData(Pooling.Cls, true, true)]
@@ -190,6 +204,36 @@ public sealed class CheckpointWriterTests
         Assert.Contains("'bert.embeddings.LayerNorm.bias': element 0 is 1000000, too large for F16", large.Message, StringComparison.Ordinal);
         Assert.Equal(before, File.ReadAllBytes(Path.Combine(target, "model.safetensors")));
         Assert.Equal("model", Path.GetFileName(Assert.Single(Directory.GetFileSystemEntries(parent))));
+    }
+
+    [Fact]
+    public async Task A_reader_never_finds_the_model_missing_or_half_while_it_is_replaced()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "names are exchanged in one step on Linux only");
+        using Checkpoint source = Checkpoint.Open(RepositoryPaths.Fixture("tiny-bert"));
+        string target = Path.Combine(RepositoryPaths.NewTemporaryDirectory(), "model");
+        CheckpointWriter.Write(target, Untouched(source));
+        using CancellationTokenSource written = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        Task<int> reader = Task.Run(() =>
+        {
+            int found = 0;
+            while (!written.IsCancellationRequested)
+            {
+                Assert.True(Directory.Exists(target));
+                Assert.Equal(386024, new FileInfo(Path.Combine(target, "model.safetensors")).Length);
+                found++;
+            }
+
+            return found;
+        }, TestContext.Current.CancellationToken);
+
+        for (int i = 0; i < 30; i++)
+        {
+            CheckpointWriter.Write(target, Untouched(source));
+        }
+
+        await written.CancelAsync();
+        Assert.True(await reader > 0);
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using SimCse.Checkpoints;
 
 namespace SimCse.Tests.Inference;
@@ -211,6 +212,38 @@ public sealed class SentenceEncoderTests
     }
 
     [Fact]
+    public void A_stored_length_without_room_for_a_token_is_refused()
+    {
+        string directory = Copy(RepositoryPaths.Fixture("tiny-bert"));
+        File.WriteAllText(Path.Combine(directory, "tokenizer_config.json"), """{"model_max_length": 2}""");
+
+        InvalidDataException error = Assert.Throws<InvalidDataException>(() => SentenceEncoder.Load(directory, new() { Pooling = Pooling.Avg }));
+        Assert.Contains("to 2 tokens; expected at least 3", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_pooler_of_another_shape_is_refused()
+    {
+        string directory = CopyWithPooler(RepositoryPaths.Fixture("tiny-bert"), new float[16 * 16], new float[16]);
+
+        InvalidDataException error = Assert.Throws<InvalidDataException>(() => SentenceEncoder.Load(directory, new() { Pooling = Pooling.Cls }));
+        Assert.Contains("'bert.pooler.dense.weight' has shape [16, 16], expected [32, 32]", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_tokenizer_without_special_tokens_is_refused()
+    {
+        string directory = Copy(RepositoryPaths.Fixture("tiny-bert"));
+        string file = Path.Combine(directory, "tokenizer.json");
+        JsonNode json = JsonNode.Parse(File.ReadAllText(file))!;
+        json["post_processor"] = null;
+        File.WriteAllText(file, json.ToJsonString());
+
+        InvalidDataException error = Assert.Throws<InvalidDataException>(() => SentenceEncoder.Load(directory, new() { Pooling = Pooling.Avg }));
+        Assert.Contains("special token", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_directory_that_is_not_there_is_named()
     {
         DirectoryNotFoundException error = Assert.Throws<DirectoryNotFoundException>(() => SentenceEncoder.Load("no-such-model"));
@@ -235,6 +268,20 @@ public sealed class SentenceEncoderTests
         float[][] found = await Task.WhenAll(Enumerable.Range(0, 16).Select(_ => Task.Run(() => encoder.Encode(goldens.Sentences, Cancellation).Values.ToArray(), Cancellation)));
 
         Assert.All(found, values => Assert.Equal(expected, values));
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    public void The_number_of_threads_changes_no_vector(int threads)
+    {
+        using Goldens goldens = Goldens.Open("tiny-roberta");
+        using SentenceEncoder encoder = SentenceEncoder.Load(goldens.ModelDirectory, new() { Pooling = Pooling.Avg, Threads = threads, BatchTokens = 100 });
+        float[] expected = goldens.Floats("pooled.avg");
+
+        VectorAssert.Close(expected, encoder.Encode(goldens.Sentences, Cancellation).Values);
+        VectorAssert.Close(expected.AsSpan(0, 32), encoder.Encode(goldens.Sentences[0]));
+        Assert.Throws<ArgumentOutOfRangeException>(() => SentenceEncoder.Load(goldens.ModelDirectory, new() { Pooling = Pooling.Avg, Threads = 0 }));
     }
 
     [Fact]
@@ -278,7 +325,7 @@ public sealed class SentenceEncoderTests
         string copy = Copy(directory);
         using (Checkpoint source = Checkpoint.Open(directory))
         {
-            int h = source.Config.HiddenSize;
+            int h = bias.Length;
             SafetensorsFile.Write(Path.Combine(copy, "model.safetensors"),
             [
                 .. source.Tensors.Select(tensor => source.Unchanged(tensor.Name)),

@@ -25,7 +25,7 @@ internal static class RustReference
     /// <summary>The ids that the reference gives each text, with the tokenizer.json of <paramref name="directory"/>.</summary>
     public static int[][] Encode(string directory, IReadOnlyCollection<string> texts, int? maxLength = null)
     {
-        string input = Path.Combine(RepositoryPaths.NewTemporaryDirectory(), "texts.jsonl");
+        string input = Path.GetTempFileName();
         using (var writer = new StreamWriter(input))
         {
             foreach (string text in texts)
@@ -35,20 +35,26 @@ internal static class RustReference
         }
 
         string[] length = maxLength is { } max ? ["--max-length", max.ToString(CultureInfo.InvariantCulture)] : [];
-        int[][] ids = [.. Run([Path.Combine(directory, "tokenizer.json"), input, "--threads", .. length]).Select(ParseIds)];
+        int[][] ids = [.. Run("encode.mjs", [Path.Combine(directory, "tokenizer.json"), input, "--threads", .. length]).Select(ParseIds)];
+        File.Delete(input);
         Assert.Equal(texts.Count, ids.Length);
         return ids;
     }
 
     /// <summary>Id to token of all tokens that the reference knows.</summary>
     public static Dictionary<string, string> Vocabulary(string directory) =>
-        JsonSerializer.Deserialize<Dictionary<string, string>>(Run([Path.Combine(directory, "tokenizer.json"), "--vocabulary"]).Single())!;
+        JsonSerializer.Deserialize<Dictionary<string, string>>(Run("encode.mjs", [Path.Combine(directory, "tokenizer.json"), "--vocabulary"]).Single())!;
 
-    private static List<string> Run(IEnumerable<string> arguments)
+    /// <summary>The tokens that the reference's default WordPiece trainer learns from the lines of a file, in the order of their ids.</summary>
+    public static string[] TrainWordPiece(string textFile) =>
+        // It prints empty lines for its progress bars first.
+        JsonSerializer.Deserialize<string[]>(Run("train.mjs", [textFile])[^1])!;
+
+    private static List<string> Run(string script, IEnumerable<string> arguments)
     {
         Package("@anush008", "tokenizers");
-        var start = new ProcessStartInfo("node") { RedirectStandardOutput = true, RedirectStandardError = true, StandardOutputEncoding = Encoding.UTF8 };
-        start.ArgumentList.Add(Path.Combine(Folder, "encode.mjs"));
+        var start = new ProcessStartInfo("node") { UseShellExecute = false, RedirectStandardOutput = true, RedirectStandardError = true, StandardOutputEncoding = Encoding.UTF8 };
+        start.ArgumentList.Add(Path.Combine(Folder, script));
         foreach (string argument in arguments)
         {
             start.ArgumentList.Add(argument);

@@ -182,7 +182,7 @@ public class TokenizerReferenceTests
     /// <summary>A model's tokenizer, or a variant of it without vocabulary files where these could not say the same.</summary>
     private static string Directory(string model)
     {
-        if (model == "GPT-2")
+        if (model is "GPT-2")
         {
             return Gpt2();
         }
@@ -255,7 +255,7 @@ public class TokenizerReferenceTests
                     break;
             }
         });
-        if (parts[1] == "cased")
+        if (parts[1] is "cased")
         {
             JsonNode config = JsonNode.Parse(File.ReadAllText(Path.Combine(variant, "tokenizer_config.json")))!;
             config["do_lower_case"] = false;
@@ -277,7 +277,7 @@ public class TokenizerReferenceTests
         vocabulary.Remove(character);
         vocabulary.Add($"<removed {id}>", id);
         JsonArray merges = model["merges"]!.AsArray();
-        foreach (JsonNode? merge in merges.Where(m => m!.AsArray().Any(side => side!.GetValue<string>() == character)).ToList())
+        foreach (JsonNode? merge in merges.Where(m => m!.AsArray().Any(side => string.Equals(side!.GetValue<string>(), character, StringComparison.Ordinal))).ToList())
         {
             merges.Remove(merge);
         }
