@@ -1,7 +1,6 @@
 using System.CommandLine;
 using SimCse.Checkpoints;
-using SimCse.Data;
-using SimCse.Tokenization;
+using SimCse.Training.Data;
 using SimCse.Training;
 using SimCse.Training.Modeling;
 
