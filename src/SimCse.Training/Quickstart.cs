@@ -164,7 +164,7 @@ public sealed class Quickstart
     /// <param name="encoder">The trained model.</param>
     /// <param name="top">How many a question.</param>
     /// <param name="cancellationToken">Stops encoding.</param>
-    private IReadOnlyList<(string Question, IReadOnlyList<QuickstartAnswer> Answers)> Ask(ISentenceEncoder encoder, int top, CancellationToken cancellationToken = default)
+    private IReadOnlyList<(string Question, IReadOnlyList<QuickstartAnswer> Answers)> Ask(SentenceEncoder encoder, int top, CancellationToken cancellationToken = default)
     {
         Search.ExactIndex index = new(encoder.Encode([.. _summaries.Select(s => s.Text)], cancellationToken));
         EmbeddingMatrix questions = encoder.Encode(Questions, cancellationToken);
