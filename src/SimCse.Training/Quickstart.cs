@@ -74,7 +74,8 @@ public sealed class Quickstart
     /// <exception cref="InvalidDataException">There are too few texts.</exception>
     public static Quickstart Read(string packs, CancellationToken cancellationToken = default)
     {
-        List<ApiText> all = [.. SdkDocumentation.Read(packs, cancellationToken)];
+        // The intrinsics are documented by the signatures of C functions, which are no sentences.
+        List<ApiText> all = [.. SdkDocumentation.Read(packs, cancellationToken).Where(t => !t.Member.StartsWith("System.Runtime.Intrinsics.", StringComparison.Ordinal))];
         List<ApiText> summaries = [.. all.Where(t => string.Equals(t.Kind, "summary", StringComparison.Ordinal)).DistinctBy(t => t.Text, StringComparer.Ordinal)];
         ApiText[] candidates = [.. summaries
             .Where(t => Words(t.Text) >= ShortestSummary && Words(InWords(t)) >= 2)

@@ -95,7 +95,7 @@ internal static class PretrainCommand
         MaskedLanguageTrainer trainer = new(options, output)
         {
             DataSource = (name, texts.Sha256),
-            StoredType = parsed.GetValue(s_store) == "fp16" ? TensorType.F16 : TensorType.F32,
+            StoredType = string.Equals(parsed.GetValue(s_store), "fp16", StringComparison.Ordinal) ? TensorType.F16 : TensorType.F32,
         };
         return TrainingRun.Show(parsed, output, ScoreName, parsed.GetValue(s_json),
             progress => trainer.Run(tokenizer, texts.Sentences, parsed.GetValue(s_resume), progress, cancellationToken));
@@ -103,7 +103,7 @@ internal static class PretrainCommand
 
     private static PretrainingOptions Options(ParseResult parsed)
     {
-        bool bf16 = parsed.GetValue(s_precision) == "bf16";
+        bool bf16 = string.Equals(parsed.GetValue(s_precision), "bf16", StringComparison.Ordinal);
         if (bf16 && !Precisions.HasBf16)
         {
             Log.Warning("this processor has no bfloat16 products; training in fp32");
