@@ -10,7 +10,7 @@ internal static class PairedRun
 {
     public const string OptionsFile = "options.json";
 
-    public static int Run(Benchmark benchmark, BenchmarkOptions options, TextWriter report)
+    public static int Run(Benchmark benchmark, BenchmarkOptions options, TextWriter report, CancellationToken cancellationToken = default)
     {
         options = benchmark.OneThread ? options with { Threads = 1 } : options;
         string folder = Directory.CreateTempSubdirectory("simcse-bench-").FullName;
@@ -25,7 +25,7 @@ internal static class PairedRun
             }
 
             report.WriteLine($"check: {Check(benchmark, folder, options)}");
-            List<Round> rounds = Measure(benchmark, folder, options, report, out long oursMemory, out long peerMemory);
+            List<Round> rounds = Measure(benchmark, folder, options, report, cancellationToken, out long oursMemory, out long peerMemory);
             Summarise(benchmark, rounds, oursMemory, peerMemory, report);
             return 0;
         }
@@ -60,7 +60,7 @@ internal static class PairedRun
         return benchmark.Compare(files[0], files[1]);
     }
 
-    private static List<Round> Measure(Benchmark benchmark, string folder, BenchmarkOptions options, TextWriter report, out long oursMemory, out long peerMemory)
+    private static List<Round> Measure(Benchmark benchmark, string folder, BenchmarkOptions options, TextWriter report, CancellationToken cancellationToken, out long oursMemory, out long peerMemory)
     {
         using SideProcess ours = new(benchmark, SideName.Ours, folder, options);
         using SideProcess peer = new(benchmark, SideName.Peer, folder, options);
@@ -70,6 +70,7 @@ internal static class PairedRun
         List<Round> rounds = [];
         for (int r = 0; r <= options.Rounds; r++)
         {
+            cancellationToken.ThrowIfCancellationRequested();
             double peakFlops = 0;
             if (peak is not null)
             {

@@ -4,6 +4,7 @@ using SimCse.Bench;
 using TorchSharp;
 
 CultureInfo.DefaultThreadCurrentCulture = CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
+using CancellationTokenSource interrupt = new();
 try
 {
     switch (args)
@@ -30,7 +31,13 @@ try
             });
             return 0;
         case [string name, ..] when !name.StartsWith('-'):
-            return PairedRun.Run(Benchmarks.Named(name), BenchmarkOptions.Parse(args.AsSpan(1)), Console.Out);
+            // The terminal interrupts the sides too; this process ends them and removes the run's folder.
+            Console.CancelKeyPress += (_, e) =>
+            {
+                e.Cancel = true;
+                interrupt.Cancel();
+            };
+            return PairedRun.Run(Benchmarks.Named(name), BenchmarkOptions.Parse(args.AsSpan(1)), Console.Out, interrupt.Token);
         default:
             throw new UsageException("usage: eng/bench NAME [--rounds N] [--threads T] [--steps K] [--batch N] [--max-length L] [--model DIR] [--sentences wiki|generated] [--texts N], or eng/bench --list");
     }
@@ -39,6 +46,10 @@ catch (UsageException e)
 {
     Console.Error.WriteLine(e.Message);
     return 2;
+}
+catch (Exception e) when (interrupt.IsCancellationRequested && e is (OperationCanceledException or IOException or InvalidDataException))
+{
+    return 130;
 }
 catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
 {

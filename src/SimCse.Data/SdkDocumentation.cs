@@ -6,17 +6,18 @@ namespace SimCse.Data;
 
 /// <summary>A text of the .NET SDK's API documentation.</summary>
 /// <param name="Member">The member's documentation id without its kind and parameters, such as <c>System.IO.File.ReadLines</c>.</param>
+/// <param name="IsType">Whether it is a type.</param>
 /// <param name="Kind">The element it stands in: <c>summary</c>, <c>returns</c>, <c>param</c>, <c>remarks</c>, …</param>
 /// <param name="Text">Plain text: references by their names, white space folded.</param>
-public sealed record ApiText(string Member, string Kind, string Text)
+public sealed record ApiText(string Member, bool IsType, string Kind, string Text)
 {
-    /// <summary>The member's type and name, such as <c>File.ReadLines</c>; a constructor bears its type's name.</summary>
+    /// <summary>The member's type and name, such as <c>File.ReadLines</c>; of a type, and of its constructors, the type's name.</summary>
     public string ShortName
     {
         get
         {
-            string[] parts = Member.Replace(".#ctor", "", StringComparison.Ordinal).Replace(".#cctor", "", StringComparison.Ordinal).Split('.');
-            return string.Join('.', parts.TakeLast(2).Select(WithoutArity));
+            string type = Member.Replace(".#ctor", "", StringComparison.Ordinal).Replace(".#cctor", "", StringComparison.Ordinal);
+            return string.Join('.', type.Split('.').TakeLast(IsType || type.Length < Member.Length ? 1 : 2).Select(WithoutArity));
         }
     }
 
@@ -101,7 +102,7 @@ public static class SdkDocumentation
                 string text = Plain(element);
                 if (text.Length > 0)
                 {
-                    texts.Add(new ApiText(name, element.Name.LocalName, text));
+                    texts.Add(new ApiText(name, id.StartsWith("T:", StringComparison.Ordinal), element.Name.LocalName, text));
                 }
             }
         }

@@ -74,7 +74,8 @@ public sealed class Quickstart
     /// <exception cref="InvalidDataException">There are too few texts.</exception>
     public static Quickstart Read(string packs, CancellationToken cancellationToken = default)
     {
-        List<ApiText> all = [.. SdkDocumentation.Read(packs, cancellationToken)];
+        // The intrinsics are documented by the signatures of C functions, which are no sentences.
+        List<ApiText> all = [.. SdkDocumentation.Read(packs, cancellationToken).Where(t => !t.Member.StartsWith("System.Runtime.Intrinsics.", StringComparison.Ordinal))];
         List<ApiText> summaries = [.. all.Where(t => string.Equals(t.Kind, "summary", StringComparison.Ordinal)).DistinctBy(t => t.Text, StringComparer.Ordinal)];
         ApiText[] candidates = [.. summaries
             .Where(t => Words(t.Text) >= ShortestSummary && Words(InWords(t)) >= 2)
@@ -164,7 +165,7 @@ public sealed class Quickstart
     /// <param name="encoder">The trained model.</param>
     /// <param name="top">How many a question.</param>
     /// <param name="cancellationToken">Stops encoding.</param>
-    private IReadOnlyList<(string Question, IReadOnlyList<QuickstartAnswer> Answers)> Ask(ISentenceEncoder encoder, int top, CancellationToken cancellationToken = default)
+    private IReadOnlyList<(string Question, IReadOnlyList<QuickstartAnswer> Answers)> Ask(SentenceEncoder encoder, int top, CancellationToken cancellationToken = default)
     {
         Search.ExactIndex index = new(encoder.Encode([.. _summaries.Select(s => s.Text)], cancellationToken));
         EmbeddingMatrix questions = encoder.Encode(Questions, cancellationToken);

@@ -16,7 +16,7 @@ public sealed partial class HarnessTests
         using StringWriter report = new(CultureInfo.InvariantCulture) { NewLine = "\n" };
         BenchmarkOptions options = new(Rounds: 2, Threads: 1, Steps: 1, Batch: 4, Model: RepositoryPaths.Fixture("tiny-bert"));
 
-        Assert.Equal(0, PairedRun.Run(Benchmarks.Named("train-small-fp32"), options, report));
+        Assert.Equal(0, PairedRun.Run(Benchmarks.Named("train-small-fp32"), options, report, TestContext.Current.CancellationToken));
 
         string[] lines = report.ToString().TrimEnd().Split('\n');
         Assert.Matches(ResultLine(), lines[^1]);

@@ -29,7 +29,7 @@ internal sealed class Goldens : IDisposable
 
     public IEnumerable<string> CaseNames => _json["cases"]!.AsObject().Select(c => c.Key);
 
-    public static Goldens Of(string model) => model == "all-MiniLM-L6-v2"
+    public static Goldens Of(string model) => string.Equals(model, "all-MiniLM-L6-v2", StringComparison.Ordinal)
         ? new(RepositoryPaths.Shared("models", model), RepositoryPaths.Shared("reference", model))
         : new(RepositoryPaths.Fixture(model), RepositoryPaths.Fixture(model));
 

@@ -1,7 +1,6 @@
 using System.CommandLine;
 using SimCse.Checkpoints;
-using SimCse.Data;
-using SimCse.Tokenization;
+using SimCse.Training.Data;
 using SimCse.Training;
 using SimCse.Training.Modeling;
 
@@ -96,7 +95,7 @@ internal static class PretrainCommand
         MaskedLanguageTrainer trainer = new(options, output)
         {
             DataSource = (name, texts.Sha256),
-            StoredType = parsed.GetValue(s_store) == "fp16" ? TensorType.F16 : TensorType.F32,
+            StoredType = string.Equals(parsed.GetValue(s_store), "fp16", StringComparison.Ordinal) ? TensorType.F16 : TensorType.F32,
         };
         return TrainingRun.Show(parsed, output, ScoreName, parsed.GetValue(s_json),
             progress => trainer.Run(tokenizer, texts.Sentences, parsed.GetValue(s_resume), progress, cancellationToken));
@@ -104,7 +103,7 @@ internal static class PretrainCommand
 
     private static PretrainingOptions Options(ParseResult parsed)
     {
-        bool bf16 = parsed.GetValue(s_precision) == "bf16";
+        bool bf16 = string.Equals(parsed.GetValue(s_precision), "bf16", StringComparison.Ordinal);
         if (bf16 && !Precisions.HasBf16)
         {
             Log.Warning("this processor has no bfloat16 products; training in fp32");

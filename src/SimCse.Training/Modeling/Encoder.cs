@@ -1,5 +1,4 @@
 using SimCse.Checkpoints;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace SimCse.Training.Modeling;

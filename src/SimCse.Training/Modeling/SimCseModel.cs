@@ -1,5 +1,4 @@
 using SimCse.Checkpoints;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace SimCse.Training.Modeling;
@@ -150,8 +149,12 @@ public sealed class SimCseModel : IDisposable
             trained[tensor.Entry.Name] = tensor;
         }
 
-        HashSet<string> before = [.. checkpoint.Tensors.Select(t => t.Name)];
-        return [.. checkpoint.Tensors.Select(t => trained.GetValueOrDefault(t.Name) ?? checkpoint.Unchanged(t.Name)), .. trained.Values.Where(t => !before.Contains(t.Entry.Name))];
+        // A copy of the decoder that the source holds would contradict the head that was trained.
+        TensorEntry[] kept = [.. checkpoint.Tensors.Where(t => MaskedLanguage is null || trained.ContainsKey(t.Name) || !IsDecoder(t.Name))];
+        HashSet<string> before = [.. kept.Select(t => t.Name)];
+        return [.. kept.Select(t => trained.GetValueOrDefault(t.Name) ?? checkpoint.Unchanged(t.Name)), .. trained.Values.Where(t => !before.Contains(t.Entry.Name))];
+
+        static bool IsDecoder(string name) => name.Contains("cls.predictions.decoder.", StringComparison.Ordinal) || name.Contains("lm_head.decoder.", StringComparison.Ordinal);
     }
 
     /// <inheritdoc/>

@@ -126,8 +126,7 @@ internal sealed class BertNormalizer
             }
         }
 
-        // string.Normalize refuses U+FFFE; nothing is ordered across it.
-        return string.Join('\uFFFE', cleaned.ToString().Split('\uFFFE').Select(part => part.Normalize(NormalizationForm.FormD)));
+        return ReferenceUnicode.Decompose(cleaned.ToString());
     }
 
     private int[] BuildPage(int page)

@@ -5,7 +5,7 @@ namespace SimCse.Tokenization;
 
 /// <summary>
 /// The Unicode properties that Hugging Face's Rust tokenizers (0.22) go by. Their crates hold different versions of the Unicode
-/// Character Database than .NET does: categories are those of version 8, decompositions those of version 12.1, lower case
+/// Character Database than .NET does: categories are those of version 8, decompositions and combining classes those of version 9, lower case
 /// and the classes of byte-level BPE's pattern the newest. The tables hold the code points where that makes a difference; a test
 /// compares every code point with the reference.
 /// </summary>
@@ -29,6 +29,18 @@ internal static class ReferenceUnicode
         0x13447, 0x13455, 0x1611E, 0x16129, 0x1612D, 0x1612F, 0x16F4F, 0x16F4F, 0x16FE4, 0x16FE4, 0x1CF00, 0x1CF2D, 0x1CF30, 0x1CF46, 0x1E000, 0x1E006,
         0x1E008, 0x1E018, 0x1E01B, 0x1E021, 0x1E023, 0x1E024, 0x1E026, 0x1E02A, 0x1E08F, 0x1E08F, 0x1E130, 0x1E136, 0x1E2AE, 0x1E2AE, 0x1E2EC, 0x1E2EF,
         0x1E4EC, 0x1E4EF, 0x1E5EE, 0x1E5EF, 0x1E944, 0x1E94A,
+    ];
+
+    // With a combining class or a decomposition, up to Unicode 17.
+    private static ReadOnlySpan<int> NewerCombining =>
+    [
+        0x07FD, 0x07FD, 0x0897, 0x089F, 0x08CA, 0x08D3, 0x09FE, 0x09FE, 0x0C3C, 0x0C3C, 0x0D3B, 0x0D3C, 0x0EBA, 0x0EBA, 0x1715, 0x1715, 0x1ABF, 0x1ADD,
+        0x1AE0, 0x1AEB, 0x1DF6, 0x1DFA, 0xA82C, 0xA82C, 0x105C9, 0x105C9, 0x105E4, 0x105E4, 0x10D24, 0x10D27, 0x10D69, 0x10D6D, 0x10EAB, 0x10EAC,
+        0x10EFA, 0x10EFB, 0x10EFD, 0x10EFF, 0x10F46, 0x10F50, 0x10F82, 0x10F85, 0x11070, 0x11070, 0x1133B, 0x1133B, 0x11383, 0x11383, 0x11385, 0x11385,
+        0x1138E, 0x1138E, 0x11391, 0x11391, 0x113C5, 0x113C5, 0x113C7, 0x113C8, 0x113CE, 0x113D0, 0x1145E, 0x1145E, 0x11839, 0x1183A, 0x11938, 0x11938,
+        0x1193D, 0x1193E, 0x11943, 0x11943, 0x119E0, 0x119E0, 0x11A34, 0x11A34, 0x11A47, 0x11A47, 0x11A99, 0x11A99, 0x11D42, 0x11D42, 0x11D44, 0x11D45,
+        0x11D97, 0x11D97, 0x11F41, 0x11F42, 0x16121, 0x16128, 0x1612F, 0x1612F, 0x16D68, 0x16D6A, 0x16FF0, 0x16FF1, 0x1E08F, 0x1E08F, 0x1E130, 0x1E136,
+        0x1E2AE, 0x1E2AE, 0x1E2EC, 0x1E2EF, 0x1E4EC, 0x1E4EF, 0x1E5EE, 0x1E5EF, 0x1E6E3, 0x1E6E3, 0x1E6E6, 0x1E6E6, 0x1E6EE, 0x1E6EF, 0x1E6F5, 0x1E6F5,
     ];
 
     private static ReadOnlySpan<int> NewerPunctuation =>
@@ -100,10 +112,33 @@ internal static class ReferenceUnicode
     public static string Decompose(int codePoint)
     {
         string self = char.ConvertFromUtf32(codePoint);
-        return codePoint is 0xFFFE or 0x11938 // a non-character that Normalize refuses; and one that decomposes since Unicode 13
-            ? self
-            : self.Normalize(NormalizationForm.FormD);
+        return IsUnknownToDecomposition(codePoint) ? self : self.Normalize(NormalizationForm.FormD);
     }
+
+    /// <summary>The full canonical decomposition of a text, its marks in the canonical order.</summary>
+    public static string Decompose(string text)
+    {
+        var result = new StringBuilder(text.Length);
+        int done = 0;
+        for (int i = 0; i < text.Length; i++)
+        {
+            int codePoint = char.ConvertToUtf32(text, i);
+            int length = codePoint > 0xFFFF ? 2 : 1;
+            if (IsUnknownToDecomposition(codePoint))
+            {
+                // It stays, and nothing is ordered across it.
+                result.Append(text[done..i].Normalize(NormalizationForm.FormD)).Append(text, i, length);
+                done = i + length;
+            }
+
+            i += length - 1;
+        }
+
+        return result.Append(text[done..].Normalize(NormalizationForm.FormD)).ToString();
+    }
+
+    // string.Normalize refuses the non-character U+FFFE.
+    private static bool IsUnknownToDecomposition(int codePoint) => codePoint == 0xFFFE || Holds(NewerCombining, codePoint);
 
     private static bool Holds(ReadOnlySpan<int> ranges, int codePoint)
     {

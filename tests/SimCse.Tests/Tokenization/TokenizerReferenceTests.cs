@@ -48,6 +48,32 @@ public class TokenizerReferenceTests
     }
 
     [Theory]
+    [InlineData("tiny-bert")]
+    [InlineData("all-MiniLM-L6-v2, added tokens with flags")]
+    [InlineData("all-MiniLM-L6-v2, lower case with accents")]
+    [InlineData("tiny-roberta, added tokens with flags")]
+    [InlineData("tiny-roberta, space before the first word")]
+    [InlineData("GPT-2")]
+    public void Random_strings(string model)
+    {
+        // Characters of the hostile strings in other company, whole ones of the short, marks, and any code point at all.
+        string[] characters = [.. TokenizerTexts.Hostile.SelectMany(text => text.EnumerateRunes()).Select(rune => rune.ToString()).Distinct(StringComparer.Ordinal)];
+        string[] shorts = [.. TokenizerTexts.Hostile.Where(text => text.Length is > 0 and < 12)];
+        string[] marks = [.. characters.Where(c => Rune.GetUnicodeCategory(Rune.GetRuneAt(c, 0)) is UnicodeCategory.NonSpacingMark or UnicodeCategory.SpacingCombiningMark)];
+        var random = new Random(7);
+        string[] texts = [.. Enumerable.Range(0, 3000).Select(_ => string.Concat(Enumerable.Range(0, random.Next(1, 24)).Select(_ => random.Next(16) switch
+        {
+            < 5 => characters[random.Next(characters.Length)],
+            < 9 => ((char)random.Next(' ', 127)).ToString(),
+            < 11 => " ",
+            < 13 => marks[random.Next(marks.Length)],
+            < 15 => shorts[random.Next(shorts.Length)],
+            _ => char.ConvertFromUtf32(random.Next(0x110000) is var c && c is >= 0xD800 and <= 0xDFFF ? 0xFFFD : c),
+        })))];
+        AssertEqualsReference(Directory(model), texts);
+    }
+
+    [Theory]
     [InlineData("tiny-bert", 2)]
     [InlineData("tiny-bert", 3)]
     [InlineData("tiny-bert", 16)]
@@ -112,7 +138,7 @@ public class TokenizerReferenceTests
             };
         });
         ModelFiles.DeleteVocabularyFiles(directory);
-        AssertEqualsReference(directory, [.. codePoints.Chunk(32).Select(chunk => string.Concat(chunk.Select(c => $"a{char.ConvertFromUtf32(c)}b ")))]);
+        AssertEqualsReference(directory, [.. codePoints.Chunk(32).Select(chunk => string.Concat(chunk.Select(c => $"a{char.ConvertFromUtf32(c)}b "))), .. InRandomOrder(codePoints)]);
     }
 
     [Fact]
@@ -145,9 +171,23 @@ public class TokenizerReferenceTests
         AssertEqualsReference(directory, [.. CodePoints().Chunk(16).Select(chunk => string.Concat(chunk.Select(char.ConvertFromUtf32).Select(c => $"a{c}\n1{c}\n!{c}\n")))]);
     }
 
-    /// <summary>All that .NET knows as assigned, and one in 61 of the rest.</summary>
-    private static IEnumerable<int> CodePoints() => Enumerable.Range(0, 0x110000)
-        .Where(c => c is < 0xD800 or > 0xDFFF && (IsAssigned(c) || c % 61 == 0 || (c & 0xFFFE) == 0xFFFE || c is >= 0x16EA0 and <= 0x16ED3 or >= 0xA7C0 and < 0xA800));
+    /// <summary>Words of a letter and several marks, which decomposition puts into the canonical order.</summary>
+    private static IEnumerable<string> InRandomOrder(int[] codePoints)
+    {
+        int[] marks = [.. codePoints.Where(c => CharUnicodeInfo.GetUnicodeCategory(c) is UnicodeCategory.NonSpacingMark or UnicodeCategory.SpacingCombiningMark or UnicodeCategory.EnclosingMark)];
+        var random = new Random(11);
+        for (int i = 0; i < 3000; i++)
+        {
+            yield return string.Concat(Enumerable.Range(0, 8).Select(_ => $"a{string.Concat(Enumerable.Range(0, 4).Select(_ => char.ConvertFromUtf32(marks[random.Next(marks.Length)])))} "));
+        }
+    }
+
+    /// <summary>All that .NET knows as assigned, but of the large uniform blocks (ideographs, Hangul syllables, Tangut) and of what is not assigned one in 61.</summary>
+    private static IEnumerable<int> CodePoints() => Enumerable.Range(0, 0x110000).Where(c => c is < 0xD800 or > 0xDFFF
+        && (c % 61 == 0
+            || (c & 0xFFFE) == 0xFFFE
+            || c is >= 0x16EA0 and <= 0x16ED3 or >= 0xA7C0 and < 0xA800
+            || (IsAssigned(c) && c is not (> 0x3400 and < 0x4DBF or > 0x4E00 and < 0x9FFF or > 0xAC00 and < 0xD7A3 or > 0x17000 and < 0x18CFF or > 0x20000 and < 0x2F800 or > 0x30000 and < 0x3FFFF))));
 
     private static bool IsAssigned(int codePoint) =>
         CharUnicodeInfo.GetUnicodeCategory(codePoint) is not (UnicodeCategory.OtherNotAssigned or UnicodeCategory.PrivateUse or UnicodeCategory.Surrogate);
