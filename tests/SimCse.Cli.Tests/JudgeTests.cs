@@ -20,15 +20,15 @@ public class JudgeTests
         string[] command = ["evaluate", "--model", TinyModel.Bert.Directory, "--pooling", "avg", "--suite", "STSB-dev,STS12", "--data", data];
         Outcome outcome = await SimCseProcess.RunAsync([.. command, "--json"]);
         JsonObject json = outcome.Json();
-        Assert.Equal(["model", "pooling", "tasks", "average", "average_over", "missing"], json.Select(p => p.Key));
+        Assert.Equal(["model", "pooling", "tasks", "average", "average_over", "missing"], json.Names());
         Assert.Equal("avg", json["pooling"]!.GetValue<string>());
-        Assert.Equal(["STSB-dev"], json["tasks"]!.AsObject().Select(p => p.Key));
+        Assert.Equal(["STSB-dev"], json["tasks"].Names());
         JsonObject task = json["tasks"]!["STSB-dev"]!.AsObject();
-        Assert.Equal(["all", "mean", "wmean", "pairs", "subsets"], task.Select(p => p.Key));
+        Assert.Equal(["all", "mean", "wmean", "pairs", "subsets"], task.Names());
         Assert.Equal(100 * spearman, task["all"]!.GetValue<double>(), 0.0051);
         Assert.Equal(n, task["pairs"]!.GetValue<int>());
         Assert.Equal(task["all"]!.GetValue<double>(), json["average"]!.GetValue<double>());
-        Assert.Equal(["STS12"], json["missing"]!.AsArray().Select(m => m!.GetValue<string>()));
+        Assert.Equal(["STS12"], json["missing"].Texts());
         Assert.Contains("STS12", outcome.Error, StringComparison.Ordinal);
 
         string markdown = (await SimCseProcess.RunAsync([.. command, "--markdown"])).Succeeded().Output;
@@ -39,10 +39,11 @@ public class JudgeTests
     [Fact]
     public async Task Analyze_gives_alignment_and_mean_cosine_of_the_reference_vectors()
     {
-        string data = await WriteDevSetAsync();
+        string data = await WriteDevSetAsync(), plots = Path.Combine(RepositoryPaths.NewTemporaryDirectory(), "plots");
         float[][] vectors = TinyModel.Bert.Pooled("avg");
-        JsonObject json = (await SimCseProcess.RunAsync("analyze", "--model", TinyModel.Bert.Directory, "--pooling", "avg", "--data", data, "--json")).Json();
-        Assert.Equal(["alignment", "uniformity", "effective_rank", "mean_cosine", "singular_values"], json.Select(p => p.Key).Take(5));
+        JsonObject json = (await SimCseProcess.RunAsync("analyze", "--model", TinyModel.Bert.Directory, "--pooling", "avg", "--data", data, "--output", plots, "--json")).Json();
+        Assert.All(new[] { "spectrum.svg", "alignment-uniformity.svg" }, plot => Assert.EndsWith("</svg>", File.ReadAllText(Path.Combine(plots, plot)).TrimEnd(), StringComparison.Ordinal));
+        Assert.Equal(["alignment", "uniformity", "effective_rank", "mean_cosine", "singular_values"], json.Names()[..5]);
 
         // Of unit vectors ‖x − y‖² = 2 − 2 cos(x, y).
         double alignment = s_pairs.Where(p => p.Gold > 4).Average(p => 2 - (2 * TinyModel.Cosine(vectors[p.First], vectors[p.Second])));

@@ -66,6 +66,7 @@ internal static partial class SimCseProcess
     {
         ProcessStartInfo start = new(Executable, arguments)
         {
+            UseShellExecute = false,
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
@@ -116,4 +117,13 @@ internal sealed record Outcome(int Status, string Output, string Error)
         Assert.All(parts, part => Assert.Contains(part, lines[0], StringComparison.Ordinal));
         Assert.Equal(status, Status);
     }
+}
+
+internal static class JsonFacts
+{
+    /// <summary>The names of an object's members, in their order.</summary>
+    public static string[] Names(this JsonNode? node) => [.. node!.AsObject().Select(p => p.Key)];
+
+    /// <summary>An array's values as text.</summary>
+    public static string[] Texts(this JsonNode? node) => [.. node!.AsArray().Select(v => v!.ToString())];
 }

@@ -21,14 +21,12 @@ public class UseTests
         Assert.Equal(model.Sentences.Length, cut.Length);
         for (int i = 0; i < whole.Length; i++)
         {
-            Assert.Equal(["ids", "tokens"], JsonNode.Parse(whole[i])!.AsObject().Select(p => p.Key));
-            Assert.Equal(model.Tokens[i], Strings(whole[i], "tokens"));
-            Assert.Equal(ids[i].Select(id => id.ToString(CultureInfo.InvariantCulture)), Strings(cut[i], "ids"));
+            Assert.Equal(["ids", "tokens"], JsonNode.Parse(whole[i]).Names());
+            Assert.Equal(model.Tokens[i], JsonNode.Parse(whole[i])!["tokens"].Texts());
+            Assert.Equal(ids[i], JsonNode.Parse(cut[i])!["ids"]!.AsArray().Select(id => id!.GetValue<long>()));
         }
 
         Assert.Equal("", outcome.Error);
-
-        static IEnumerable<string> Strings(string line, string name) => JsonNode.Parse(line)![name]!.AsArray().Select(v => v!.ToString());
     }
 
     [Theory]
@@ -53,11 +51,11 @@ public class UseTests
         string model = RepositoryPaths.Fixture("sentence-transformers-6", name);
         JsonNode reference = JsonNode.Parse(await File.ReadAllTextAsync(RepositoryPaths.Fixture("sentence-transformers-6", "vectors.json"), TestContext.Current.CancellationToken))!;
         string output = Path.Combine(RepositoryPaths.NewTemporaryDirectory(), "vectors.jsonl");
-        string texts = string.Concat(reference["sentences"]!.AsArray().Select(s => s!.GetValue<string>() + "\n"));
+        string texts = string.Concat(reference["sentences"].Texts().Select(s => s + "\n"));
         (await SimCseProcess.ReadingAsync(texts, "embed", "--model", model, "--input", "-", "--output", output)).Succeeded();
 
         JsonNode[] rows = [.. (await File.ReadAllLinesAsync(output, TestContext.Current.CancellationToken)).Select(l => JsonNode.Parse(l)!)];
-        Assert.Equal(reference["sentences"]!.AsArray().Select(s => s!.GetValue<string>()), rows.Select(r => r["text"]!.GetValue<string>()));
+        Assert.Equal(reference["sentences"].Texts(), rows.Select(r => r["text"]!.GetValue<string>()).ToArray());
         AssertRows(Floats(reference["vectors"]![name]!), Floats(new JsonArray([.. rows.Select(r => r["embedding"]!.DeepClone())])), 1e-5);
     }
 
@@ -82,7 +80,7 @@ public class UseTests
         TinyModel model = TinyModel.Bert;
         float[][] vectors = model.Pooled("avg_top2");
         JsonObject json = (await SimCseProcess.RunAsync("similarity", model.Sentences[0], model.Sentences[18], "--model", model.Directory, "--pooling", "avg_top2", "--json")).Json();
-        Assert.Equal(["similarity"], json.Select(p => p.Key));
+        Assert.Equal(["similarity"], json.Names());
         Assert.Equal(TinyModel.Cosine(vectors[0], vectors[18]), json["similarity"]!.GetValue<double>(), 1e-5);
     }
 
@@ -100,17 +98,17 @@ public class UseTests
 
         JsonObject json = outcome.Json();
         Assert.True(JsonNode.DeepEquals(json, encoded.Json()));
-        Assert.Equal(["results"], json.Select(p => p.Key));
+        Assert.Equal(["results"], json.Names());
         float[][] reference = model.Pooled("avg");
         foreach ((JsonNode? result, int query) in json["results"]!.AsArray().Zip([22, 26]))
         {
-            Assert.Equal(["query", "hits"], result!.AsObject().Select(p => p.Key));
-            Assert.Equal(model.Sentences[query], result["query"]!.GetValue<string>());
+            Assert.Equal(["query", "hits"], result.Names());
+            Assert.Equal(model.Sentences[query], result!["query"]!.GetValue<string>());
             (int Row, double Score)[] expected = [.. Enumerable.Range(0, corpus.Length)
                 .Select(row => (Row: row, Score: TinyModel.Cosine(reference[query], reference[row]))).OrderByDescending(hit => hit.Score).Take(3)];
             JsonObject[] hits = [.. result["hits"]!.AsArray().Select(h => h!.AsObject())];
             Assert.Equal(expected.Select(e => e.Row), hits.Select(h => h["row"]!.GetValue<int>()));
-            Assert.Equal(expected.Select(e => corpus[e.Row]), hits.Select(h => h["text"]!.GetValue<string>()));
+            Assert.Equal([.. expected.Select(e => corpus[e.Row])], hits.Select(h => h["text"]!.GetValue<string>()).ToArray());
             Assert.All(expected.Zip(hits), pair => Assert.Equal(pair.First.Score, pair.Second["score"]!.GetValue<double>(), 1e-5));
         }
     }
