@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
 using SimCse.Data;
-using SimCse.Evaluation.Plots;
 using SimCse.Training;
 
 namespace SimCse.Cli.Commands;

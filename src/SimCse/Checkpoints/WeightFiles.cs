@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text.Json;
+using Microsoft.Win32.SafeHandles;
 
 namespace SimCse.Checkpoints;
 
@@ -35,7 +36,14 @@ internal sealed class WeightFiles : IDisposable
     public IReadOnlyList<TensorEntry> Tensors { get; }
 
     /// <summary>The length of all files together, in bytes.</summary>
-    public long TotalLength => _files.Sum(f => new FileInfo(f.Path).Length);
+    public long TotalLength => _files.Sum(f => LengthOf(f.Path));
+
+    /// <summary>Of the file itself where the path is a link, as in the snapshots of the Hugging Face cache.</summary>
+    private static long LengthOf(string path)
+    {
+        using SafeFileHandle handle = File.OpenHandle(path);
+        return RandomAccess.GetLength(handle);
+    }
 
     /// <summary>Opens what is there, in the order in which Hugging Face's transformers looks for it.</summary>
     public static WeightFiles Open(string directory)

@@ -98,6 +98,20 @@ public sealed class CheckpointTests
     }
 
     [Fact]
+    public void A_directory_of_links_opens_as_the_files_behind_them()
+    {
+        string snapshot = RepositoryPaths.NewTemporaryDirectory(); // as the Hugging Face cache has it: names that link to blobs
+        foreach (string file in new[] { "config.json", "model.safetensors" })
+        {
+            File.CreateSymbolicLink(Path.Combine(snapshot, file), RepositoryPaths.Fixture("tiny-bert", file));
+        }
+
+        using Checkpoint linked = Checkpoint.Open(snapshot), real = Checkpoint.Open(RepositoryPaths.Fixture("tiny-bert"));
+
+        Assert.Equal(real.ReadEncoderTensor(EncoderTensors.WordEmbeddings), linked.ReadEncoderTensor(EncoderTensors.WordEmbeddings));
+    }
+
+    [Fact]
     public void Tensors_of_the_other_family_are_refused()
     {
         ModelCopy copy = ModelCopy.Bert().Tensors(t => t.Renamed(n => n.Replace("bert.", "roberta.", StringComparison.Ordinal)));
