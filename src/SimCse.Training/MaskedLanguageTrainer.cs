@@ -16,6 +16,9 @@ public sealed class MaskedLanguageTrainer
 {
     private const int HeldOutRows = 1000, HeldOutBatch = 100;
 
+    /// <summary>How a base is used before it is trained into a sentence encoder: the mean of its tokens.</summary>
+    private static readonly SentenceModules s_averaged = new(Pooling.Avg, Head: null, Normalize: false, MaxSequenceLength: null, LowerCase: null);
+
     private readonly PretrainingOptions _options;
     private readonly string _output;
 
@@ -105,6 +108,7 @@ public sealed class MaskedLanguageTrainer
             {
                 Source = tokenizerDirectory,
                 Tensors = [.. EncoderTensors.For(config).Select(t => TensorToWrite.FromFloats("bert." + t.Name, t.Shape, () => model.Parameters.Read(t.Name), StoredType)), .. model.MaskedLanguage!.Tensors(StoredType)],
+                Modules = s_averaged,
                 Files = new Dictionary<string, ReadOnlyMemory<byte>>(StringComparer.Ordinal) { ["config.json"] = config.ToJson(maskedLanguageHead: true) },
                 ModelCard = Card(config, step, total, score),
             }),

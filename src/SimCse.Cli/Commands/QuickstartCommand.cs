@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
 using SimCse.Data;
+using SimCse.Evaluation.Plots;
 using SimCse.Training;
 
 namespace SimCse.Cli.Commands;
