@@ -27,9 +27,18 @@ internal static class LoadedModel
     /// <param name="model">What <c>--model</c> says.</param>
     /// <param name="options">Pooling, length, normalisation and threads.</param>
     /// <exception cref="InvalidDataException">The pooling is not the stored one, and <see cref="SentenceEncoderOptions.AllowOtherPooling"/> is not set.</exception>
+    /// <exception cref="UsageException">The length is more than the model has positions.</exception>
     public static SentenceEncoder ForUse(string? model, SentenceEncoderOptions options)
     {
         string directory = ModelLocation.Find(model);
+        using (Checkpoint checkpoint = Checkpoint.Open(directory))
+        {
+            if (options.MaxLength > checkpoint.Config.MaxTokens)
+            {
+                throw new UsageException($"--max-length is {options.MaxLength}; expected at most {checkpoint.Config.MaxTokens}, the positions that {directory} has");
+            }
+        }
+
         if (!options.AllowOtherPooling && OtherThanStored(directory, options.Pooling) is { } stored)
         {
             throw new InvalidDataException(

@@ -20,8 +20,9 @@ internal static class TrainingDisplay
 
         IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(Console.Error) });
         return console.Progress()
-            .Columns(new ProgressBarColumn(), new PercentageColumn(), new TaskDescriptionColumn { Alignment = Justify.Left })
-            .Start(context => run(new Bar(console, context.AddTask("starting", autoStart: true), scoreName)));
+            .AutoRefresh(false) // no thread beside the training's: it would take time from two cores
+            .Columns(new ProgressBarColumn { Width = Math.Clamp(console.Profile.Width - 70, 8, 40) }, new TaskDescriptionColumn { Alignment = Justify.Left })
+            .Start(context => run(new Bar(console, context, scoreName)));
     }
 
     private static string Describe(TrainingProgress at)
@@ -30,6 +31,11 @@ internal static class TrainingDisplay
         return at.Metrics is not { } metrics ? step : string.Create(CultureInfo.InvariantCulture,
             $"{step}  loss {metrics.Loss:0.0000}{Geometry(metrics.Alignment, metrics.Uniformity)}  {at.SentencesPerSecond:0} sentences/s  {Left(at.Remaining)} left");
     }
+
+    /// <summary>Short enough to stay on one line of a terminal, beside the bar.</summary>
+    private static string Short(TrainingProgress at) => string.Create(CultureInfo.InvariantCulture, $"{at.Step}/{at.TotalSteps}")
+        + (at.Metrics is not { } metrics ? "" : string.Create(CultureInfo.InvariantCulture,
+            $" loss {metrics.Loss:0.000}{(metrics.Alignment is { } a ? string.Create(CultureInfo.InvariantCulture, $" align {a:0.00}") : "")}{(metrics.Uniformity is { } u ? string.Create(CultureInfo.InvariantCulture, $" unif {u:0.00}") : "")} {at.SentencesPerSecond:0} sent/s {Left(at.Remaining)} left"));
 
     private static string Describe(DevelopmentScore score, TrainingProgress at, string scoreName) => string.Create(CultureInfo.InvariantCulture,
         $"step {at.Step}/{at.TotalSteps}  {scoreName} {score.Score:0.00}{(at.Best is { } best ? string.Create(CultureInfo.InvariantCulture, $" (best {best.Score:0.00} at step {best.Step})") : "")}{Geometry(score.Alignment, score.Uniformity)}");
@@ -62,17 +68,29 @@ internal static class TrainingDisplay
         }
     }
 
-    private sealed class Bar(IAnsiConsole console, ProgressTask task, string scoreName) : IProgress<TrainingProgress>
+    private sealed class Bar(IAnsiConsole console, ProgressContext context, string scoreName) : IProgress<TrainingProgress>
     {
+        private static readonly TimeSpan s_interval = TimeSpan.FromMilliseconds(100);
+        private readonly ProgressTask _task = context.AddTask("starting");
+        private long _last;
+
         public void Report(TrainingProgress value)
         {
-            task.MaxValue = value.TotalSteps;
-            task.Value = value.Step;
-            task.Description = Markup.Escape(Describe(value));
+            if (value.Development is null && value.Step < value.TotalSteps && Stopwatch.GetElapsedTime(_last) < s_interval)
+            {
+                return;
+            }
+
+            _last = Stopwatch.GetTimestamp();
+            _task.MaxValue = value.TotalSteps;
+            _task.Value = value.Step;
+            _task.Description = Markup.Escape(Short(value));
             if (value.Development is { } score)
             {
                 console.WriteLine(Describe(score, value, scoreName));
             }
+
+            context.Refresh();
         }
     }
 }

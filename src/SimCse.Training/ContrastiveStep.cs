@@ -90,7 +90,7 @@ public sealed class ContrastiveStep
         Tensor loss = ContrastiveLoss.CrossEntropy(logits);
         if (corrupted is not null)
         {
-            loss = loss + (MaskedLoss(corrupted, step) * _maskedWeight);
+            loss = loss.Plus(MaskedLoss(corrupted, step).Times(_maskedWeight));
         }
 
         return (loss, logits);
@@ -108,7 +108,7 @@ public sealed class ContrastiveStep
     private (double Alignment, double Uniformity) Geometry(Tensor logits, int n)
     {
         using IDisposable _ = no_grad();
-        Tensor cosines = logits.slice(1, 0, n, 1) * _loss.Temperature; // (N, N)
+        Tensor cosines = logits.slice(1, 0, n, 1).Times(_loss.Temperature); // (N, N)
         Tensor own = cosines.diagonal(); // (N)
         double alignment = 2 - (2 * own.mean().item<float>());
         if (n < 2)
@@ -116,7 +116,7 @@ public sealed class ContrastiveStep
             return (alignment, 0);
         }
 
-        Tensor potential = ((cosines - 1) * 4).exp(); // exp(−2‖u−v‖²) = exp(−4 + 4·cos)
+        Tensor potential = cosines.Plus(-1).Times(4).exp(); // exp(−2‖u−v‖²) = exp(−4 + 4·cos)
         double others = (potential.sum().item<float>() - potential.diagonal().sum().item<float>()) / ((double)n * (n - 1));
         return (alignment, Math.Log(others));
     }

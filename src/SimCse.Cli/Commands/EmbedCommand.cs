@@ -43,7 +43,7 @@ internal static class EmbedCommand
         using SentenceEncoder encoder = s_encoder.Load(parsed, parsed.GetValue(s_normalize) ? true : s_encoder.HasPooling(parsed) ? false : null);
         using VectorWriter writer = VectorWriter.Create(output, encoder.Dimensions);
         RateLines progress = new("texts");
-        foreach (string[] texts in (parsed.GetValue(s_jsonLines) ? TextLines.ReadJson(input) : TextLines.Read(input)).Chunk(TextsAtOnce))
+        foreach (string[] texts in InputTexts.Read(input, parsed.GetValue(s_jsonLines), cancellationToken).Chunk(TextsAtOnce))
         {
             EmbeddingMatrix vectors = encoder.Encode(texts, cancellationToken);
             for (int row = 0; row < texts.Length; row++)

@@ -56,7 +56,7 @@ internal static class SearchCommand
         }
 
         int top = parsed.GetValue(s_top)!.Value;
-        string[] texts = [.. parsed.GetValue(s_jsonLines) ? TextLines.ReadJson(input) : TextLines.Read(input)];
+        string[] texts = [.. InputTexts.Read(input, parsed.GetValue(s_jsonLines), cancellationToken)];
         if (texts.Length == 0)
         {
             throw new InvalidDataException($"{input}: there is no text in it to search");
@@ -70,7 +70,7 @@ internal static class SearchCommand
         }
         else if (parsed.GetValue(s_json))
         {
-            queries = [.. TextLines.Read("-")];
+            queries = [.. InputTexts.Read("-", asJson: false, cancellationToken)];
             Print(queries, queries.Length == 0 ? [] : index.Search(encoder.Encode(queries, cancellationToken), top, cancellationToken));
         }
         else
@@ -80,7 +80,7 @@ internal static class SearchCommand
                 Log.Info("a query a line; Ctrl-D ends");
             }
 
-            foreach (string query in TextLines.Read("-").Where(q => !string.IsNullOrWhiteSpace(q)))
+            foreach (string query in InputTexts.Read("-", asJson: false, cancellationToken).Where(q => !string.IsNullOrWhiteSpace(q)))
             {
                 Print([query], [index.Search(encoder.Encode(query), top, cancellationToken)]);
                 parsed.InvocationConfiguration.Output.Flush();

@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Text;
 using System.Text.Json;
-using SimCse.Data;
 using SimCse.Tokenization;
 
 namespace SimCse.Cli.Commands;
@@ -42,7 +41,7 @@ internal static class TokenizeCommand
         int maxLength = parsed.GetValue(s_maxLength) ?? int.MaxValue;
         string input = parsed.GetRequiredValue(s_input);
         TextWriter output = parsed.InvocationConfiguration.Output;
-        foreach (string[] texts in (parsed.GetValue(s_jsonLines) ? TextLines.ReadJson(input) : TextLines.Read(input)).Chunk(TextsAtOnce))
+        foreach (string[] texts in InputTexts.Read(input, parsed.GetValue(s_jsonLines), cancellationToken).Chunk(TextsAtOnce))
         {
             string[] lines = new string[texts.Length];
             Parallel.For(0, texts.Length, new ParallelOptions { CancellationToken = cancellationToken }, i => lines[i] = Line(tokenizer, tokenizer.Encode(texts[i], maxLength).Ids));

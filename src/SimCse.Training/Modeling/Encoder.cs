@@ -51,8 +51,8 @@ public sealed class Encoder
     private Tensor Embed(PackedBatch batch)
     {
         Tensor x = P("embeddings.word_embeddings.weight").index_select(0, batch.Ids); // (T, H)
-        x = x + P("embeddings.position_embeddings.weight").index_select(0, batch.Positions); // (T, H)
-        x = x + P("embeddings.token_type_embeddings.weight")[0]; // one segment: type 0 everywhere
+        x = x.Plus(P("embeddings.position_embeddings.weight").index_select(0, batch.Positions)); // (T, H)
+        x = x.Plus(P("embeddings.token_type_embeddings.weight")[0]); // one segment: type 0 everywhere
         return Norm(x, "embeddings.LayerNorm");
     }
 
@@ -65,11 +65,11 @@ public sealed class Encoder
             Linear(at, name + "attention.self.query"), Linear(x, name + "attention.self.key"), Linear(x, name + "attention.self.value"),
             batch, masks, site++, firstOnly); // as `at`
         Tensor attended = Drop(Linear(context, name + "attention.output.dense"), masks, _config.HiddenDropout, site++, parts, _config.HiddenSize);
-        at = Norm(attended + at, name + "attention.output.LayerNorm");
+        at = Norm(attended.Plus(at), name + "attention.output.LayerNorm");
 
         Tensor inner = nn.functional.gelu(Linear(at, name + "intermediate.dense")); // (·, I)
         Tensor output = Drop(Linear(inner, name + "output.dense"), masks, _config.HiddenDropout, site++, parts, _config.HiddenSize); // (·, H)
-        return Norm(output + at, name + "output.LayerNorm");
+        return Norm(output.Plus(at), name + "output.LayerNorm");
     }
 
     /// <summary>softmax(Q Kᵀ / √d) V in groups of rows of one length; A heads of d = H/A.</summary>
@@ -85,7 +85,7 @@ public sealed class Encoder
         {
             (int rows, int length) = batch.Groups[g];
             int asked = firstOnly ? 1 : length; // L', the queries of a row
-            Tensor scores = Heads(q[g] * scale, rows, asked).bmm(Heads(k[g], rows, length).transpose(1, 2)); // (n·A, L', L)
+            Tensor scores = Heads(q[g].Times(scale), rows, asked).bmm(Heads(k[g], rows, length).transpose(1, 2)); // (n·A, L', L)
             Tensor probabilities = nn.functional.softmax(scores, -1);
             if (masks is not null && _config.AttentionDropout > 0)
             {

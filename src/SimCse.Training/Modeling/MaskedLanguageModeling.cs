@@ -56,7 +56,7 @@ public sealed class MaskedLanguageModeling
 
         if (places.Count == 0)
         {
-            return hidden.sum() * 0;
+            return hidden.sum().Times(0);
         }
 
         ParameterSet p = _model.Parameters;

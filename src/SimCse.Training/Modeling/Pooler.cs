@@ -18,9 +18,9 @@ public static class Pooler
         {
             Pooling.Cls or Pooling.ClsBeforePooler => output.LastIsFirstTokenOnly ? hidden[^1] : hidden[^1].index_select(0, batch.First),
             Pooling.Avg => Mean(hidden[^1], batch),
-            Pooling.AvgTop2 => Mean((hidden[^1] + hidden[^2]) / 2.0, batch),
-            Pooling.AvgFirstLast => Mean((hidden[1] + hidden[^1]) / 2.0, batch),
-            Pooling.StaticFirstLast => Mean((hidden[0] + hidden[^1]) / 2.0, batch),
+            Pooling.AvgTop2 => Mean(hidden[^1].Plus(hidden[^2]).Over(2), batch),
+            Pooling.AvgFirstLast => Mean(hidden[1].Plus(hidden[^1]).Over(2), batch),
+            Pooling.StaticFirstLast => Mean(hidden[0].Plus(hidden[^1]).Over(2), batch),
             _ => throw new ArgumentOutOfRangeException(nameof(pooling), pooling, "not a pooling"),
         };
         return packed.index_select(0, batch.Unsort); // (R, H)

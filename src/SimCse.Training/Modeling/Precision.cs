@@ -23,5 +23,5 @@ public static class Precisions
     /// <summary>x Wᵀ + b.</summary>
     internal static Tensor Linear(this Precision precision, Tensor x, Tensor weight, Tensor bias) => precision == Precision.Fp32
         ? nn.functional.linear(x, weight, bias)
-        : nn.functional.linear(x.to(ScalarType.BFloat16), weight.to(ScalarType.BFloat16)).to(ScalarType.Float32) + bias;
+        : nn.functional.linear(x.to(ScalarType.BFloat16), weight.to(ScalarType.BFloat16)).to(ScalarType.Float32).Plus(bias);
 }

@@ -1,3 +1,4 @@
+using SimCse.Training.Modeling;
 using static TorchSharp.torch;
 
 namespace SimCse.Training.Objectives;
@@ -23,16 +24,16 @@ public sealed record ContrastiveLoss(double Temperature = 0.05, double HardNegat
         ArgumentNullException.ThrowIfNull(z1);
         ArgumentNullException.ThrowIfNull(z2);
         Tensor u1 = Unit(z1); // (N, H)
-        Tensor logits = u1.mm(Unit(z2).t()) / Temperature; // (N, N)
+        Tensor logits = u1.mm(Unit(z2).t()).Over(Temperature); // (N, N)
         if (z3 is null)
         {
             return logits;
         }
 
-        Tensor hard = u1.mm(Unit(z3).t()) / Temperature; // (N, N)
+        Tensor hard = u1.mm(Unit(z3).t()).Over(Temperature); // (N, N)
         if (HardNegativeWeight != 0)
         {
-            hard = hard + (eye(hard.shape[0], hard.shape[1], device: hard.device) * HardNegativeWeight);
+            hard = hard.Plus(eye(hard.shape[0], hard.shape[1], device: hard.device).Times(HardNegativeWeight));
         }
 
         return cat([logits, hard], 1); // (N, 2N)
@@ -42,9 +43,9 @@ public sealed record ContrastiveLoss(double Temperature = 0.05, double HardNegat
     public static Tensor CrossEntropy(Tensor logits)
     {
         ArgumentNullException.ThrowIfNull(logits);
-        using Tensor labels = arange(logits.shape[0], ScalarType.Int64);
+        using Tensor labels = tensor([.. Enumerable.Range(0, (int)logits.shape[0]).Select(i => (long)i)]);
         return nn.functional.cross_entropy(logits, labels);
     }
 
-    private static Tensor Unit(Tensor z) => z / z.norm(1, keepdim: true).clamp_min(CosineEpsilon); // (N, H)
+    private static Tensor Unit(Tensor z) => z / z.norm(1, keepdim: true).AtLeast(CosineEpsilon); // (N, H)
 }
