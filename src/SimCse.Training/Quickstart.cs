@@ -164,13 +164,13 @@ public sealed class Quickstart
         return new QuickstartReport(before!, Measure(trained, cancellationToken), course, result, Ask(trained, Answers, cancellationToken));
     }
 
-    /// <summary>The documented members that lie nearest to a question.</summary>
+    /// <summary>The documented members that lie nearest to a question, each by its name in words and its summary.</summary>
     /// <param name="encoder">The trained model.</param>
     /// <param name="top">How many a question.</param>
     /// <param name="cancellationToken">Stops encoding.</param>
     private IReadOnlyList<(string Question, IReadOnlyList<QuickstartAnswer> Answers)> Ask(SentenceEncoder encoder, int top, CancellationToken cancellationToken = default)
     {
-        Search.ExactIndex index = new(encoder.Encode([.. _summaries.Select(s => s.Text)], cancellationToken));
+        Search.ExactIndex index = new(encoder.Encode([.. _summaries.Select(s => $"{InWords(s)}: {s.Text}")], cancellationToken));
         EmbeddingMatrix questions = encoder.Encode(Questions, cancellationToken);
         return [.. Questions.Select((question, q) => (question, (IReadOnlyList<QuickstartAnswer>)[.. index.Search(questions[q], top)
             .Select(hit => new QuickstartAnswer(_summaries[hit.Row].ShortName, _summaries[hit.Row].Text, hit.Score))]))];
