@@ -116,8 +116,18 @@ public class TrainerTests
         string output = RepositoryPaths.NewTemporaryDirectory();
         PretrainingOptions options = new()
         {
-            VocabularySize = 120, Layers = 1, HiddenSize = 32, Heads = 2, IntermediateSize = 64, MaxPositions = 40, MaxLength = 24,
-            BatchSize = 32, LearningRate = 5e-3, WarmUpSteps = 5, MaxSteps = 60, EvalSteps = 30,
+            VocabularySize = 120,
+            Layers = 1,
+            HiddenSize = 32,
+            Heads = 2,
+            IntermediateSize = 64,
+            MaxPositions = 40,
+            MaxLength = 24,
+            BatchSize = 32,
+            LearningRate = 5e-3,
+            WarmUpSteps = 5,
+            MaxSteps = 60,
+            EvalSteps = 30,
         };
         string[] sentences = Sentences();
         string tokenizer = PretrainingTexts.LearnVocabulary(sentences, options, output, TestContext.Current.CancellationToken);

@@ -1,7 +1,7 @@
 using System.CommandLine;
 using SimCse.Checkpoints;
-using SimCse.Training.Data;
 using SimCse.Training;
+using SimCse.Training.Data;
 using SimCse.Training.Modeling;
 
 namespace SimCse.Cli.Commands;
