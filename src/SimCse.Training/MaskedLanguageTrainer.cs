@@ -91,6 +91,7 @@ public sealed class MaskedLanguageTrainer
         TrainingLoop loop = new(_output, model.Parameters, optimizer, fingerprint)
         {
             TotalSteps = total,
+            Started = () => RunManifest.Write(Path.Combine(_output, "manifest.json"), "pretrain", fingerprint, null, DataSource.Name),
             EvaluationSteps = _options.EvalSteps,
             SaveSteps = _options.EvalSteps,
             Step = t =>
@@ -113,7 +114,6 @@ public sealed class MaskedLanguageTrainer
                 ModelCard = Card(config, step, total, score),
             }),
         };
-        RunManifest.Write(Path.Combine(_output, "manifest.json"), "pretrain", fingerprint, null, DataSource.Name);
         return loop.Run(resume, progress, cancellationToken);
     }
 

@@ -46,7 +46,7 @@ public sealed class Quickstart
     ];
 
     /// <summary>Batches of 64 texts that take about two minutes on two cores.</summary>
-    public const int DefaultSteps = 240;
+    public const int DefaultSteps = 180;
 
     private const int HeldOutMembers = 1000, ShortestSummary = 5, Answers = 5, Evaluations = 6;
     private const string Marker = ".quickstart";
@@ -62,13 +62,13 @@ public sealed class Quickstart
         _heldOut = heldOut;
     }
 
-    /// <summary>The distinct texts that are trained on.</summary>
+    /// <summary>The distinct texts that are trained on: the documentation and, as texts of their own, the names in words.</summary>
     public IReadOnlyList<string> Texts { get; }
 
-    /// <summary>The number of distinct texts, held-out ones included.</summary>
+    /// <summary>The number of distinct texts of the documentation, held-out ones included.</summary>
     public required int DistinctTexts { get; init; }
 
-    /// <summary>Reads the documentation, and sets 1,000 members aside: their summaries are in no batch.</summary>
+    /// <summary>Reads the documentation, and sets 1,000 members aside: neither their summaries nor their names are in a batch.</summary>
     /// <param name="packs">The SDK's packs folder.</param>
     /// <param name="cancellationToken">Stops reading.</param>
     /// <exception cref="InvalidDataException">There are too few texts.</exception>
@@ -88,10 +88,13 @@ public sealed class Quickstart
         int[] order = new CounterRandom(Seed, 100).Permutation(candidates.Length, 0);
         ApiText[] heldOut = [.. order.Take(HeldOutMembers).Order().Select(i => candidates[i])];
         HashSet<string> hidden = [.. heldOut.Select(t => t.Text)];
-        List<string> distinct = [.. all.Select(t => t.Text).Distinct(StringComparer.Ordinal)];
-        string[] trained = [.. distinct.Where(t => !hidden.Contains(t))];
+        hidden.UnionWith(heldOut.Select(InWords));
+        string[] documented = [.. all.Select(t => t.Text).Distinct(StringComparer.Ordinal)];
+        // The names belong to the texts: without them short texts are strangers to the encoder, and it puts all of them in one corner.
+        IEnumerable<string> names = all.Select(InWords).Where(n => Words(n) >= 2);
+        string[] trained = [.. documented.Concat(names).Distinct(StringComparer.Ordinal).Where(t => !hidden.Contains(t))];
         RetrievalTask retrieval = new([.. heldOut.Select(InWords)], [.. heldOut.Select(t => t.Text)], [.. Enumerable.Range(0, heldOut.Length)]);
-        return new Quickstart(trained, summaries, retrieval) { DistinctTexts = distinct.Count };
+        return new Quickstart(trained, summaries, retrieval) { DistinctTexts = documented.Length };
     }
 
     /// <summary>Judges an encoder on the held-out members.</summary>
@@ -161,13 +164,13 @@ public sealed class Quickstart
         return new QuickstartReport(before!, Measure(trained, cancellationToken), course, result, Ask(trained, Answers, cancellationToken));
     }
 
-    /// <summary>The documented members that lie nearest to a question.</summary>
+    /// <summary>The documented members that lie nearest to a question, each by its name in words and its summary.</summary>
     /// <param name="encoder">The trained model.</param>
     /// <param name="top">How many a question.</param>
     /// <param name="cancellationToken">Stops encoding.</param>
     private IReadOnlyList<(string Question, IReadOnlyList<QuickstartAnswer> Answers)> Ask(SentenceEncoder encoder, int top, CancellationToken cancellationToken = default)
     {
-        Search.ExactIndex index = new(encoder.Encode([.. _summaries.Select(s => s.Text)], cancellationToken));
+        Search.ExactIndex index = new(encoder.Encode([.. _summaries.Select(s => $"{InWords(s)}: {s.Text}")], cancellationToken));
         EmbeddingMatrix questions = encoder.Encode(Questions, cancellationToken);
         return [.. Questions.Select((question, q) => (question, (IReadOnlyList<QuickstartAnswer>)[.. index.Search(questions[q], top)
             .Select(hit => new QuickstartAnswer(_summaries[hit.Row].ShortName, _summaries[hit.Row].Text, hit.Score))]))];
@@ -176,7 +179,7 @@ public sealed class Quickstart
     /// <summary>The settings of the quickstart's training.</summary>
     internal static TrainingOptions Options(int steps) => new()
     {
-        Pooling = Pooling.Avg,
+        Pooling = Pooling.StaticFirstLast,
         LearningRate = 1e-4,
         MaxSteps = steps,
         EvalSteps = Math.Max(1, steps / Evaluations),

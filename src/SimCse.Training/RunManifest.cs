@@ -28,7 +28,7 @@ public static class RunManifest
             ["options"] = fingerprint.DeepClone(),
             ["versions"] = new JsonObject
             {
-                ["simcse"] = typeof(RunManifest).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion,
+                ["simcse"] = typeof(RunManifest).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0],
                 ["torchsharp"] = typeof(TorchSharp.torch).Assembly.GetName().Version?.ToString(),
                 ["dotnet"] = RuntimeInformation.FrameworkDescription,
                 ["system"] = RuntimeInformation.RuntimeIdentifier,

@@ -77,12 +77,14 @@ public sealed class SimCseTrainer
 
         JsonObject fingerprint = _options.ToJson();
         fingerprint["data"] = DataSource.Sha256;
+        fingerprint["judged-by"] = Evaluate is null ? null : ScoreName;
         fingerprint["rows"] = corpus.Rows;
         fingerprint["model"] = checkpoint.HashWeights(cancellationToken);
 
         TrainingLoop loop = new(_output, model.Parameters, optimizer, fingerprint)
         {
             TotalSteps = total,
+            Started = () => RunManifest.Write(Path.Combine(_output, "manifest.json"), "train", fingerprint, checkpoint.Directory, DataSource.Name),
             EvaluationSteps = _options.EvalSteps,
             SaveSteps = _options.SaveSteps ?? _options.EvalSteps,
             Step = t =>
@@ -95,7 +97,6 @@ public sealed class SimCseTrainer
             Evaluate = Evaluate is null ? null : token => Evaluate(encoder, token),
             WriteModel = (directory, best, score) => WriteModel(directory, model, checkpoint, maxLength, best, total, score),
         };
-        RunManifest.Write(Path.Combine(_output, "manifest.json"), "train", fingerprint, checkpoint.Directory, DataSource.Name);
         return loop.Run(resume, progress, cancellationToken);
     }
 

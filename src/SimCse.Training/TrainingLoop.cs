@@ -91,6 +91,9 @@ public sealed class TrainingLoop
     /// <summary>Writes the model as it is into this directory, replacing what is there; called whenever it is the best so far.</summary>
     public required Action<string, int, DevelopmentScore?> WriteModel { get; init; }
 
+    /// <summary>Called when the run is known to be the one in the directory, or new, before anything else is written.</summary>
+    public Action? Started { get; init; }
+
     /// <summary>Whether a directory holds a run, under way or finished, that a new one would destroy.</summary>
     public static bool Occupies(string directory) =>
         File.Exists(Path.Combine(directory, "run", StateFile)) || File.Exists(Path.Combine(directory, FinishedFile)) || File.Exists(Path.Combine(directory, "config.json"));
@@ -110,6 +113,7 @@ public sealed class TrainingLoop
 
         Directory.CreateDirectory(RunFolder);
         State state = resume && File.Exists(StatePath) ? Load() : new State();
+        Started?.Invoke();
         using StreamWriter metrics = OpenMetrics(state.Step);
         Stopwatch session = Stopwatch.StartNew();
         double secondsBefore = state.Seconds, stepSecondsBefore = state.StepSeconds;

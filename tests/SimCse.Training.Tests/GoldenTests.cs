@@ -117,7 +117,9 @@ public class GoldenTests
 
         foreach ((string parameter, double norm) in goldens.Trajectory["final_param_norms"].Deserialize<Dictionary<string, double>>()!)
         {
-            Relative(norm, Math.Sqrt(model.Parameters.Read(Own(parameter)).Sum(v => (double)v * v)), 1e-3, $"final norm of {parameter}");
+            // A key's bias shifts all scores of a query alike, which softmax does not see: its gradient is rounding alone, and AdamW scales rounding up to whole steps.
+            double tolerance = parameter.EndsWith("self.key.bias", StringComparison.Ordinal) ? 1e-2 : 1e-3;
+            Relative(norm, Math.Sqrt(model.Parameters.Read(Own(parameter)).Sum(v => (double)v * v)), tolerance, $"final norm of {parameter}");
         }
 
         using IDisposable noGradient = no_grad();
