@@ -124,6 +124,14 @@ public class UseTests
     }
 
     [Fact]
+    public async Task Without_a_model_the_default_one_is_used()
+    {
+        double alike = (await SimCseProcess.RunAsync("similarity", "Reads all lines of a file.", "Reads every line of the file.", "--json")).Json()["similarity"]!.GetValue<double>();
+        double unlike = (await SimCseProcess.RunAsync("similarity", "Reads all lines of a file.", "Rotates the matrix by an angle.", "--json")).Json()["similarity"]!.GetValue<double>();
+        Assert.InRange(alike, unlike, 1);
+    }
+
+    [Fact]
     public async Task A_hub_name_is_found_in_the_local_cache_and_not_downloaded()
     {
         string home = RepositoryPaths.NewTemporaryDirectory(), repository = Path.Combine(home, "hub", "models--acme--tiny"), snapshot = Path.Combine(repository, "snapshots", "0123abc");
