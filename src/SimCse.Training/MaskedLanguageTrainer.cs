@@ -49,10 +49,7 @@ public sealed class MaskedLanguageTrainer
     public TrainingResult Run(string tokenizerDirectory, IReadOnlyList<string> texts, bool resume, IProgress<TrainingProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(texts);
-        if (!resume && TrainingLoop.Occupies(_output))
-        {
-            throw new InvalidDataException($"{_output} already holds a model or a training run; go on with the run by --resume, or choose another --output");
-        }
+        TrainingLoop.RequireFree(_output, resume);
 
         int heldOut = Math.Min(HeldOutRows, texts.Count / 10);
         if (heldOut == 0)

@@ -47,10 +47,7 @@ public sealed class SimCseTrainer
         ArgumentNullException.ThrowIfNull(checkpoint);
         ArgumentNullException.ThrowIfNull(tokenizer);
         ArgumentNullException.ThrowIfNull(corpus);
-        if (!resume && TrainingLoop.Occupies(_output))
-        {
-            throw new InvalidDataException($"{_output} already holds a model or a training run; go on with the run by --resume, or choose another --output");
-        }
+        TrainingLoop.RequireFree(_output, resume);
 
         EncoderConfig config = checkpoint.Config;
         int maxLength = Math.Min(_options.MaxLength, config.MaxTokens);

@@ -98,6 +98,18 @@ public sealed class TrainingLoop
     public static bool Occupies(string directory) =>
         File.Exists(Path.Combine(directory, "run", StateFile)) || File.Exists(Path.Combine(directory, FinishedFile)) || File.Exists(Path.Combine(directory, "config.json"));
 
+    /// <summary>Throws where a new run would destroy what the directory holds.</summary>
+    /// <param name="directory">The run's output.</param>
+    /// <param name="resume">Whether the run goes on with what is there; then it may.</param>
+    /// <exception cref="InvalidDataException">It holds a model or a run.</exception>
+    public static void RequireFree(string directory, bool resume)
+    {
+        if (!resume && Occupies(directory))
+        {
+            throw new InvalidDataException($"{directory} already holds a model or a training run; go on with the run by --resume, or choose another --output");
+        }
+    }
+
     /// <summary>Runs from the beginning, or from the saved state.</summary>
     /// <param name="resume">Whether to go on where the state in the directory stands; without a state the run starts at the beginning.</param>
     /// <param name="progress">Told after every step and every evaluation.</param>

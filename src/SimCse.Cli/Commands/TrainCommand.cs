@@ -71,11 +71,7 @@ internal static class TrainCommand
         TrainingOptions options = Options(parsed);
         string output = parsed.GetRequiredValue(s_output), data = parsed.GetRequiredValue(s_data);
         bool resume = parsed.GetValue(s_resume);
-        if (!resume && TrainingLoop.Occupies(output))
-        {
-            // Also the trainer's own check; here it comes before a long reading of data.
-            throw new InvalidDataException($"{output} already holds a model or a training run; go on with the run by --resume, or choose another --output");
-        }
+        TrainingLoop.RequireFree(output, resume); // the trainer checks too; here it comes before a long reading of data
 
         using Checkpoint checkpoint = Checkpoint.Open(ModelLocation.Find(parsed.GetValue(s_model)));
         Tokenizer tokenizer = Tokenizer.Load(checkpoint.Directory);
