@@ -45,7 +45,16 @@ internal static class EmbedCommand
         RateLines progress = new("texts");
         foreach (string[] texts in InputTexts.Read(input, parsed.GetValue(s_jsonLines), cancellationToken).Chunk(TextsAtOnce))
         {
-            EmbeddingMatrix vectors = encoder.Encode(texts, cancellationToken);
+            EmbeddingMatrix vectors;
+            try
+            {
+                vectors = encoder.Encode(texts, cancellationToken);
+            }
+            catch (TextTooLongException e)
+            {
+                throw new InvalidDataException($"{input}:{writer.Count + e.Index + 1}: the text has more than {e.MaxLength} tokens (without --no-truncation it is cut there)", e);
+            }
+
             for (int row = 0; row < texts.Length; row++)
             {
                 writer.Write(texts[row], vectors[row]);
