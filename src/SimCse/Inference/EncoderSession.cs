@@ -32,7 +32,9 @@ internal sealed class EncoderSession : IDisposable
     /// <param name="threads">How many threads a batch may have to itself.</param>
     public static EncoderSession ForGraph(OnnxGraph graph, int threads)
     {
-        byte[] model = graph.ToModel().ToByteArray();
+        // What is widened when the session opens has to lie in the message: ONNX Runtime computes constants before it takes what it was handed.
+        bool inside = graph.Weights.Any(weight => weight.Values is Float16[]);
+        byte[] model = inside ? graph.ToBytes() : graph.ToModel().ToByteArray();
         return new EncoderSession(
             (count, session) =>
             {
@@ -44,7 +46,7 @@ internal sealed class EncoderSession : IDisposable
 
                 return new InferenceSession(model, options, session._packedWeights);
             },
-            [.. graph.Weights.Select(weight => (weight.Name, weight.ToOrtValue()))],
+            inside ? [] : [.. graph.Weights.Select(weight => (weight.Name, weight.ToOrtValue()))],
             threads,
             [EncoderGraph.InputIds, EncoderGraph.AttentionMask],
             EncoderGraph.SentenceEmbedding);

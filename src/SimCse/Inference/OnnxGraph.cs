@@ -201,6 +201,14 @@ internal sealed class OnnxGraph
         model.WriteTo(stream);
     }
 
+    /// <summary>The model with its weights inside.</summary>
+    public byte[] ToBytes()
+    {
+        using MemoryStream stream = new();
+        Write(stream, []);
+        return stream.ToArray();
+    }
+
     private string Declare(GraphWeight weight)
     {
         TensorProto tensor = new() { Name = weight.Name, DataType = (int)weight.Type, DataLocation = TensorProto.Types.DataLocation.External };
