@@ -1,5 +1,4 @@
 using System.IO.Compression;
-using System.Text;
 using System.Text.Json;
 using SimCse.Tokenization;
 using SimCse.Training.Data;
