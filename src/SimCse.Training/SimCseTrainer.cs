@@ -68,7 +68,7 @@ public sealed class SimCseTrainer
         StepBatches batches = new(corpus, order);
         int total = _options.MaxSteps ?? checked(order.StepsPerEpoch * _options.Epochs);
         LinearDecay schedule = new(_options.LearningRate, total, _options.WarmUpSteps);
-        AdamW optimizer = new(model.Parameters, _options.WeightDecay);
+        using AdamW optimizer = new(model.Parameters, _options.WeightDecay);
         ContrastiveLoss loss = new(_options.Temperature, _options.HardNegativeWeight);
         ContrastiveStep step = new(model, optimizer, loss, _options.Seed, masking, _options.MlmWeight);
         TrainedEncoder encoder = new(model, tokenizer, config.MaxTokens);
