@@ -8,7 +8,7 @@ internal static class Mpirun
 {
     private static readonly Encoding s_utf8 = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
 
-    /// <summary>Runs a command on so many ranks, with this text on rank 0's standard input; the running test is skipped, by name, where there is no mpirun.</summary>
+    /// <summary>Runs a command on so many ranks, with this text on rank 0's standard input, and does something while they run; the running test is skipped, by name, where there is no mpirun.</summary>
     public static async Task<(int Status, string Output, string Error)> RunAsync(int ranks, string executable, string[] arguments, string input = "", Func<Process, Task>? meanwhile = null)
     {
         Assert.SkipUnless(Installed, "needs Open MPI (eng/mpi/setup)");
@@ -28,11 +28,6 @@ internal static class Mpirun
         using Process process = Process.Start(start)!;
         Task<string> output = process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
         Task<string> error = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
-        if (meanwhile is not null)
-        {
-            await meanwhile(process);
-        }
-
         try
         {
             await process.StandardInput.WriteAsync(input);
@@ -41,6 +36,11 @@ internal static class Mpirun
         catch (IOException)
         {
             // It has ended without reading: its exit status says why.
+        }
+
+        if (meanwhile is not null)
+        {
+            await meanwhile(process);
         }
 
         await process.WaitForExitAsync(TestContext.Current.CancellationToken);

@@ -13,6 +13,7 @@ internal static unsafe class RankPrograms
 
     public static int Run(string name, string[] arguments)
     {
+        Environment.SetEnvironmentVariable("TERM", "dumb"); // mpirun gives its ranks a terminal, which the console would set up
         using PosixSignalRegistration terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context => context.Cancel = true);
         using Communicator communicator = Communicator.FromEnvironment() ?? throw new InvalidOperationException("not started by mpirun");
         try
@@ -20,12 +21,14 @@ internal static unsafe class RankPrograms
             switch (name)
             {
                 case "sums": Sums(communicator); break;
-                case "buckets": Buckets(communicator); break;
+                case "buckets": Buckets(communicator, int.Parse(arguments[0], CultureInfo.InvariantCulture)); break;
                 case "exchanges": Exchanges(communicator); break;
                 case "differ": communicator.RequireSame("training data", communicator.Rank == 2 ? "b" : "a"); break;
                 case "together": communicator.Together<int>(() => communicator.Rank > 0 ? throw new InvalidDataException("no model here") : 1); break;
                 case "failing": Failing(communicator); break;
-                case "dying": Dying(communicator); break;
+                case "dying": Dying(communicator, dead: 1, late: false); break;
+                case "dying-late": Dying(communicator, dead: 1, late: true); break;
+                case "dying-first": Dying(communicator, dead: 0, late: false); break;
                 case "null-reference": NullReference(); break;
                 case "time": AllReduceTime.Measure(communicator, arguments); break;
                 default: throw new ArgumentException($"no program '{name}'");
@@ -75,13 +78,12 @@ internal static unsafe class RankPrograms
         Say(communicator, "sums equal");
     }
 
-    /// <summary>The digest of a sum that is started in buckets, the sizes of which differ from run to run.</summary>
-    private static void Buckets(Communicator communicator)
+    /// <summary>The digest of a sum that is started in buckets.</summary>
+    private static void Buckets(Communicator communicator, int bucket)
     {
         const int Count = 700001;
         float* values = (float*)NativeMemory.Alloc(Count * sizeof(float));
         Vector(communicator.Rank, Count).CopyTo(new Span<float>(values, Count));
-        int bucket = int.Parse(Environment.GetEnvironmentVariable("BUCKET") ?? "100000", CultureInfo.InvariantCulture);
         List<PendingOperation> pending = [];
         for (int start = 0; start < Count; start += bucket)
         {
@@ -139,12 +141,18 @@ internal static unsafe class RankPrograms
         communicator.AllReduceSum(new float[1 << 20]);
     }
 
-    private static void Dying(Communicator communicator)
+    private static void Dying(Communicator communicator, int dead, bool late)
     {
         communicator.Barrier();
-        if (communicator.Rank == 1)
+        if (communicator.Rank == dead)
         {
             Process.GetCurrentProcess().Kill();
+        }
+
+        if (late)
+        {
+            Thread.Sleep(300); // mpirun's signal comes meanwhile
+            communicator.ThrowIfRankFailed();
         }
 
         communicator.AllReduceSum(new float[1 << 20]);
