@@ -65,8 +65,11 @@ internal sealed unsafe partial class CommunicationThread : IDisposable
         exchange();
     });
 
+    /// <summary>The vector whose sums need no messages.</summary>
+    public SharedVector? Shared { get; set; }
+
     /// <summary>Starts the sum of a vector over the ranks.</summary>
-    public PendingOperation StartSum(nint values, long count) => Start(() => _sum!.Run((float*)values, count));
+    public PendingOperation StartSum(nint values, long count) => Start(() => Sum(values, count));
 
     /// <summary>Waits, on this thread, for the end of one request.</summary>
     public void Wait(nint request) => Wait([request]);
@@ -104,7 +107,26 @@ internal sealed unsafe partial class CommunicationThread : IDisposable
         _thread.Join();
         _operations.Dispose();
         _sum?.Dispose();
+        Shared?.Dispose();
         Processes?.Dispose();
+    }
+
+    private void Sum(nint values, long count)
+    {
+        nint end = values + (nint)(count * sizeof(float));
+        if (Shared is not { } shared || values >= shared.End || end <= shared.Start)
+        {
+            _sum!.Run((float*)values, count);
+            return;
+        }
+
+        // The pages at the ends of a vector hold other things too and are not shared.
+        nint first = Math.Max(values, shared.Start), last = Math.Min(end, shared.End);
+        _sum!.Run((float*)values, (first - values) / sizeof(float));
+        _sum.Run((float*)last, (end - last) / sizeof(float));
+        Wait(Mpi.Barrier());
+        shared.SumShare(Mpi.Rank, first, (last - first) / sizeof(float));
+        Wait(Mpi.Barrier());
     }
 
     private PendingOperation Post(Action run)

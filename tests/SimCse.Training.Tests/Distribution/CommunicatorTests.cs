@@ -14,9 +14,9 @@ public class CommunicatorTests
     public async Task A_sum_over_the_ranks_has_the_bits_of_adding_in_the_order_of_the_ranks_in_one_process(int ranks) => Assert.Equal("sums equal", await Run(ranks, "sums"));
 
     [Fact]
-    public async Task A_sum_has_the_same_bits_run_after_run_and_in_whatever_buckets()
+    public async Task A_sum_has_the_same_bits_run_after_run_in_whatever_buckets_by_messages_and_in_shared_memory()
     {
-        string[] digests = [await Run(3, "buckets", "100000"), await Run(3, "buckets", "100000"), await Run(3, "buckets", "7777")];
+        string[] digests = [await Run(3, "buckets", "100000"), await Run(3, "buckets", "100000"), await Run(3, "buckets", "7777"), await Run(3, "buckets", "100000", "shared"), await Run(3, "buckets", "7777", "shared")];
         Assert.Equal(64, digests[0].Length);
         Assert.Single(digests.Distinct(StringComparer.Ordinal));
     }

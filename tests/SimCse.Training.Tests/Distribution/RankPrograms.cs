@@ -21,7 +21,7 @@ internal static unsafe class RankPrograms
             switch (name)
             {
                 case "sums": Sums(communicator); break;
-                case "buckets": Buckets(communicator, int.Parse(arguments[0], CultureInfo.InvariantCulture)); break;
+                case "buckets": Buckets(communicator, int.Parse(arguments[0], CultureInfo.InvariantCulture), isShared: arguments.Contains("shared")); break;
                 case "exchanges": Exchanges(communicator); break;
                 case "differ": communicator.RequireSame("training data", communicator.Rank == 2 ? "b" : "a"); break;
                 case "together": communicator.Together<int>(() => communicator.Rank > 0 ? throw new InvalidDataException("no model here") : 1); break;
@@ -30,7 +30,6 @@ internal static unsafe class RankPrograms
                 case "dying-late": Dying(communicator, dead: 1, late: true); break;
                 case "dying-first": Dying(communicator, dead: 0, late: false); break;
                 case "null-reference": NullReference(); break;
-                case "time": AllReduceTime.Measure(communicator, arguments); break;
                 default: throw new ArgumentException($"no program '{name}'");
             }
 
@@ -79,11 +78,12 @@ internal static unsafe class RankPrograms
     }
 
     /// <summary>The digest of a sum that is started in buckets.</summary>
-    private static void Buckets(Communicator communicator, int bucket)
+    private static void Buckets(Communicator communicator, int bucket, bool isShared)
     {
         const int Count = 700001;
         float* values = (float*)NativeMemory.Alloc(Count * sizeof(float));
         Vector(communicator.Rank, Count).CopyTo(new Span<float>(values, Count));
+        Require(!isShared || communicator.Share((nint)values, Count), "whether it is shared");
         List<PendingOperation> pending = [];
         for (int start = 0; start < Count; start += bucket)
         {
