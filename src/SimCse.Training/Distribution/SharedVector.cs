@@ -81,7 +81,7 @@ internal sealed unsafe partial class SharedVector : IDisposable
         {
             string[] theirs = all[other].Split(' ');
             _views[other] = other == rank ? (float*)Start
-                : theirs is [string process, string file, string token, string offset, string bytes] && offset == layout[3] && bytes == layout[4] ? MapFile($"/proc/{process}/fd/{file}", Convert.FromHexString(token))
+                : theirs is [string process, string file, string token, ..] && theirs.AsSpan(3).SequenceEqual(layout.AsSpan(3)) ? MapFile($"/proc/{process}/fd/{file}", Convert.FromHexString(token))
                 : null;
             if (_views[other] is null)
             {
