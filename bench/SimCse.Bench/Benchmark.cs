@@ -67,6 +67,7 @@ internal static class Benchmarks
         new Training.TrainingBenchmark(Training.ModelShape.Small),
         new Training.TrainingBenchmark(Training.ModelShape.Base),
         new Tokenizing.TokenizeBenchmark(),
+        new Distribution.AllReduceBenchmark(),
     ];
 
     public static Benchmark Named(string name) => All.FirstOrDefault(b => string.Equals(b.Name, name, StringComparison.Ordinal))
