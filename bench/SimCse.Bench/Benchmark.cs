@@ -68,6 +68,7 @@ internal static class Benchmarks
         new Training.TrainingBenchmark(Training.ModelShape.Base),
         new Tokenizing.TokenizeBenchmark(),
         .. Inference.InferenceCase.All.Select(which => new Inference.InferenceBenchmark(which)),
+        new Distribution.AllReduceBenchmark(),
     ];
 
     public static Benchmark Named(string name) => All.FirstOrDefault(b => string.Equals(b.Name, name, StringComparison.Ordinal))

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using SimCse.Training.Distribution;
 
 namespace SimCse.Cli;
 
@@ -31,7 +32,7 @@ internal sealed class EncoderSettings
         Dimensions = parsed.GetValue(_dimensions),
         Precision = parsed.GetValue(_precision),
         OnnxFile = parsed.GetValue(_onnx),
-        Threads = parsed.GetValue(_threads),
+        Threads = parsed.GetValue(_threads) ?? ProcessRank.Current?.Threads,
     });
 
     /// <summary>Whether the command line gives a pooling.</summary>
