@@ -13,7 +13,7 @@ internal sealed class OurStepper : Stepper
     private readonly ContrastiveStep _step;
     private readonly LinearDecay _schedule = new(TrainingInput.LearningRate, TrainingInput.TotalSteps);
 
-    public OurStepper(Checkpoint checkpoint, EncoderConfig config)
+    public OurStepper(Checkpoint checkpoint, EncoderConfig config, Precision precision)
     {
         (float[] weight, float[] bias) = TrainingInput.Head(config.HiddenSize);
         _model = SimCseModel.FromCheckpoint(checkpoint, config, Pooling.Cls, mlpOnlyTrain: true, seed: Seed);

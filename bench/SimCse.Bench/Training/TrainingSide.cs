@@ -23,11 +23,12 @@ internal abstract class Stepper : IDisposable
 }
 
 /// <summary>Takes the steps of a round and the time. The stepper is made from a checkpoint and a config, with or without dropout, when it is first needed.</summary>
-internal sealed class TrainingSide(TrainingInput input, Func<Checkpoint, EncoderConfig, Stepper> create) : Side
+internal sealed class TrainingSide(TrainingInput input, string version, Func<Checkpoint, EncoderConfig, Stepper> create) : Side
 {
     private Stepper? _stepper;
-    private EncoderConfig? _config;
     private int _steps;
+
+    public override string Version => version;
 
     public override void WriteCheck(string path)
     {
@@ -41,8 +42,7 @@ internal sealed class TrainingSide(TrainingInput input, Func<Checkpoint, Encoder
         if (_stepper is null)
         {
             using Checkpoint checkpoint = Checkpoint.Open(input.Model);
-            _config = checkpoint.Config;
-            _stepper = create(checkpoint, _config);
+            _stepper = create(checkpoint, checkpoint.Config);
         }
 
         int[][][] batches = [.. input.BatchesOf(round)];
@@ -53,8 +53,7 @@ internal sealed class TrainingSide(TrainingInput input, Func<Checkpoint, Encoder
         }
 
         double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-        (double Padded, double Real)[] flops = [.. batches.Select(b => TrainingInput.Flops(b, _config!))];
-        return [new Measurement("", seconds, batches.Sum(b => b.Length), flops.Sum(f => f.Padded), flops.Sum(f => f.Real))];
+        return [new Measurement("", seconds, batches.Sum(b => b.Length))];
     }
 
     public override void Dispose() => _stepper?.Dispose();
