@@ -67,7 +67,7 @@ public sealed class SimCseTrainer
         EpochOrder order = new(corpus.Rows, _options.BatchSize, _options.Seed);
         int total = _options.MaxSteps ?? checked(order.StepsPerEpoch * _options.Epochs);
         LinearDecay schedule = new(_options.LearningRate, total, _options.WarmUpSteps);
-        AdamW optimizer = new(model.Parameters, _options.WeightDecay);
+        using AdamW optimizer = new(model.Parameters, _options.WeightDecay);
         ContrastiveLoss loss = new(_options.Temperature, _options.HardNegativeWeight);
         ContrastiveStep step = new(model, optimizer, loss, _options.Seed, masking, _options.MlmWeight);
         TrainedEncoder encoder = new(model, tokenizer, config.MaxTokens);
