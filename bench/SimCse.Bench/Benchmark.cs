@@ -86,6 +86,7 @@ internal static class Benchmarks
         new Training.StepBenchmark(Training.ModelShape.Base, Precision.Bf16),
         new Training.DebianBenchmark(),
         new Training.MemoryBenchmark(),
+        new Training.CachedMemoryBenchmark(),
         new Training.CostBenchmark(1_000_000),
         new Training.CostBenchmark(100_000),
         new Tokenizing.TokenizeBenchmark(),

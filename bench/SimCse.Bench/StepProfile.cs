@@ -150,39 +150,39 @@ internal static partial class StepProfile
         }
     }
 
-    [GeneratedRegex("DropoutMasks|Philox|HiddenMask", RegexOptions.None, 1000)]
+    [GeneratedRegex("DropoutMasks|Philox|HiddenMask", RegexOptions.ExplicitCapture, 1000)]
     private static partial Regex DropoutMasks();
 
-    [GeneratedRegex("SelfAttention", RegexOptions.None, 1000)]
+    [GeneratedRegex("SelfAttention", RegexOptions.ExplicitCapture, 1000)]
     private static partial Regex Attention();
 
-    [GeneratedRegex("LayerNorm|LayerInput|AddPartials|ClearedPartials", RegexOptions.None, 1000)]
+    [GeneratedRegex("LayerNorm|LayerInput|AddPartials|ClearedPartials", RegexOptions.ExplicitCapture, 1000)]
     private static partial Regex Norms();
 
-    [GeneratedRegex("Gelu", RegexOptions.None, 1000)]
+    [GeneratedRegex("Gelu", RegexOptions.ExplicitCapture, 1000)]
     private static partial Regex Gelu();
 
-    [GeneratedRegex("WeightGradients", RegexOptions.None, 1000)]
+    [GeneratedRegex("WeightGradients", RegexOptions.ExplicitCapture, 1000)]
     private static partial Regex WeightGradients();
 
-    [GeneratedRegex("(LinearWeights|LayerWeights)::|<Pack(Forward|Backward)?>", RegexOptions.None, 1000)]
+    [GeneratedRegex("(LinearWeights|LayerWeights)::|<Pack(Forward|Backward)?>", RegexOptions.ExplicitCapture, 1000)]
     private static partial Regex Packing();
 
-    [GeneratedRegex("AdamW", RegexOptions.None, 1000)]
+    [GeneratedRegex("AdamW", RegexOptions.ExplicitCapture, 1000)]
     private static partial Regex Optimiser();
 
-    [GeneratedRegex("NativeEncoder.*(::|<)Embed|NativeEncoder::Sum", RegexOptions.None, 1000)]
+    [GeneratedRegex("NativeEncoder.*(::|<)Embed|NativeEncoder::Sum", RegexOptions.ExplicitCapture, 1000)]
     private static partial Regex Embeddings();
 
-    [GeneratedRegex("NativeEncoder.*(::|<)(TransformBackward|Layer|LayerAtFirst|Backward)>?", RegexOptions.None, 1000)]
+    [GeneratedRegex("NativeEncoder.*(::|<)(TransformBackward|Layer|LayerAtFirst|Backward)>?", RegexOptions.ExplicitCapture, 1000)]
     private static partial Regex InputGradients();
 
-    [GeneratedRegex("NativeEncoder.*(::|<)(Attend|Transform|Linear|Product|Forward)", RegexOptions.None, 1000)]
+    [GeneratedRegex("NativeEncoder.*(::|<)(Attend|Transform|Linear|Product|Forward)", RegexOptions.ExplicitCapture, 1000)]
     private static partial Regex Forward();
 
-    [GeneratedRegex("WorkerThreads", RegexOptions.None, 1000)]
+    [GeneratedRegex("WorkerThreads", RegexOptions.ExplicitCapture, 1000)]
     private static partial Regex Waiting();
 
-    [GeneratedRegex("torch|at::|c10::|ContrastiveLoss|ContrastiveStep|SimCseModel|Pooler|mkl|dnnl", RegexOptions.IgnoreCase, 1000)]
+    [GeneratedRegex("torch|at::|c10::|ContrastiveLoss|ContrastiveStep|SimCseModel|Pooler|mkl|dnnl", RegexOptions.IgnoreCase | RegexOptions.ExplicitCapture, 1000)]
     private static partial Regex Head();
 }

@@ -61,7 +61,8 @@ internal abstract class TrainingBenchmark(ModelShape shape) : Benchmark
     protected virtual Side Open(SideName side, TrainingInput input) => side == SideName.Ours ? Ours(input, Precision.Fp32) : Plain(input);
 
     /// <summary>The product's step.</summary>
-    protected static Side Ours(TrainingInput input, Precision precision) => new TrainingSide(input, RuntimeDescription(precision), (checkpoint, config) => new OurStepper(checkpoint, config, precision));
+    protected static Side Ours(TrainingInput input, Precision precision, int? microBatchSize = null) =>
+        new TrainingSide(input, RuntimeDescription(precision), (checkpoint, config) => new OurStepper(checkpoint, config, precision, microBatchSize));
 
     /// <summary>The reference's step in TorchSharp.</summary>
     protected static Side Plain(TrainingInput input) => new TrainingSide(input, $"libtorch {torch.__version__} (plain)", (checkpoint, config) => new PlainStepper(checkpoint, config));

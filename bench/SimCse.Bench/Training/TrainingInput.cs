@@ -15,6 +15,9 @@ internal sealed record TrainingInput(string Model, int StepsARound, int[][][] Ba
     private const string FileName = "training.json";
     private const int HeadSeed = 2;
 
+    /// <summary>The sentences of the check that precedes all timing.</summary>
+    public int[][] CheckBatch { get; init; } = Batches[0];
+
     public static TrainingInput Load(string folder) => JsonSerializer.Deserialize<TrainingInput>(File.ReadAllText(Path.Combine(folder, FileName)))!;
 
     public void Save(string folder) => File.WriteAllText(Path.Combine(folder, FileName), JsonSerializer.Serialize(this));

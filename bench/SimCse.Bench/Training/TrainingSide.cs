@@ -34,7 +34,7 @@ internal sealed class TrainingSide(TrainingInput input, string version, Func<Che
     {
         using Checkpoint checkpoint = Checkpoint.Open(input.Model);
         using Stepper stepper = create(checkpoint, checkpoint.Config with { HiddenDropout = 0, AttentionDropout = 0 });
-        stepper.Step(input.Batches[0], 0).Save(path);
+        stepper.Step(input.CheckBatch, 0).Save(path);
     }
 
     public override IReadOnlyList<Measurement> RunRound(int round)

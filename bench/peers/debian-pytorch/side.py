@@ -188,7 +188,7 @@ def side(folder, learning_rate, total_steps, threads):
     for line in sys.stdin:
         request, argument = line.strip().split(" ", 1)
         if request == "check":
-            loss, norm = trainer(dropout=False).step(batches[0], pad)
+            loss, norm = trainer(dropout=False).step(given["CheckBatch"], pad)
             with open(argument, "w") as file:
                 json.dump({"Loss": loss, "GradientNorm": norm}, file)
             reply({"checked": True})
