@@ -87,6 +87,7 @@ internal static class Benchmarks
         new Training.DebianBenchmark(),
         new Training.MemoryBenchmark(),
         new Training.CachedMemoryBenchmark(),
+        new Training.RanksBenchmark(),
         new Training.CostBenchmark(1_000_000),
         new Training.CostBenchmark(100_000),
         new Tokenizing.TokenizeBenchmark(),

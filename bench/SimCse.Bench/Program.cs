@@ -18,7 +18,7 @@ try
         case ["--side", string side, string name, string folder]:
             SideName which = Enum.Parse<SideName>(side);
             BenchmarkOptions given = JsonSerializer.Deserialize<BenchmarkOptions>(File.ReadAllText(Path.Combine(folder, PairedRun.OptionsFile)))!;
-            SideHost.Run(folder, () => which == SideName.Peak && Benchmarks.Named(name).Products is { } products
+            SideHost.Run(() => which == SideName.Peak && Benchmarks.Named(name).Products is { } products
                 ? new MatrixProductPeak(given.Threads, [products.Ours, products.Peer])
                 : Benchmarks.Named(name).Open(which, folder, given));
             return 0;

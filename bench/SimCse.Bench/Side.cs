@@ -38,23 +38,15 @@ internal abstract class Side : IDisposable
 /// The loop of a side's process. Lines in: <c>check PATH</c>, <c>round N</c>, end of input. Lines out, each a JSON document:
 /// <c>{"ready":"VERSION"}</c> once, <c>{"checked":true}</c>, and an array of <see cref="Measurement"/> for a round.
 /// </summary>
-/// <remarks>
-/// Where a side is the ranks of one <c>mpirun</c>, which gives its standard input to rank 0 alone, that rank hands each line on through <see cref="RankRequests"/>, and it alone replies.
-/// </remarks>
 internal static class SideHost
 {
-    /// <param name="folder">The run's.</param>
-    /// <param name="open">Opens the side.</param>
-    public static void Run(string folder, Func<Side> open)
+    public static void Run(Func<Side> open)
     {
-        using RankRequests? ranks = RankRequests.FromEnvironment(folder);
-        TextReader requests = ranks is null ? Console.In : ranks.Requests;
-        using Stream output = ranks is { Rank: > 0 } ? Stream.Null : Console.OpenStandardOutput();
-        using StreamWriter replies = new(output) { AutoFlush = true, NewLine = "\n" };
+        using StreamWriter replies = new(Console.OpenStandardOutput()) { AutoFlush = true, NewLine = "\n" };
         Console.SetOut(Console.Error); // what a library prints must not end up among the replies
         using Side side = open();
         replies.WriteLine(JsonSerializer.Serialize(new { ready = side.Version }));
-        while (requests.ReadLine() is string line)
+        while (Console.In.ReadLine() is string line)
         {
             string[] words = line.Split(' ', 2);
             switch (words[0])

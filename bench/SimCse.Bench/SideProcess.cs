@@ -30,6 +30,7 @@ internal sealed class SideProcess : IDisposable
         if (namesCode)
         {
             start.Environment["DOTNET_PerfMapEnabled"] = "3"; // the map alone
+            start.Environment["DOTNET_EnableWriteXorExecute"] = "0"; // else compiled code lies in a file of its own, for which perf reads no map
         }
 
         _process = Process.Start(start) ?? throw new InvalidOperationException($"{command[0]} did not start");

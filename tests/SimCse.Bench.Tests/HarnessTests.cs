@@ -90,6 +90,18 @@ public sealed partial class HarnessTests
     }
 
     [Fact]
+    public void Ranks_that_compute_another_loss_than_one_process_are_refused()
+    {
+        string folder = RepositoryPaths.NewTemporaryDirectory();
+        string ours = Path.Combine(folder, "ours"), peer = Path.Combine(folder, "peer");
+        File.WriteAllText(ours, "[2.5, 2.25]");
+        File.WriteAllText(peer, "[2.5, 2.26]");
+
+        Assert.Contains("do not compute the same", Assert.Throws<InvalidDataException>(() => Benchmarks.Named("ranks-2").Compare(ours, peer)).Message, StringComparison.Ordinal);
+        Directory.Delete(folder, recursive: true);
+    }
+
+    [Fact]
     public void Texts_whose_ids_differ_are_named()
     {
         string folder = RepositoryPaths.NewTemporaryDirectory();

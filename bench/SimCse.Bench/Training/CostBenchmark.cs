@@ -1,6 +1,4 @@
-using System.Diagnostics;
 using System.Globalization;
-using System.Text.Json;
 
 namespace SimCse.Bench.Training;
 
@@ -56,37 +54,9 @@ internal sealed class CostBenchmark(int sentences) : Benchmark
 
         public override IReadOnlyList<Measurement> RunRound(int round)
         {
-            string output = Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"model-{count}-{round}"));
-            string Number(int value) => value.ToString(CultureInfo.InvariantCulture);
-            ProcessStartInfo start = new(SideProcess.DotnetHost,
-            [
-                Path.Combine(AppContext.BaseDirectory, "SimCse.Cli.dll"), "train", "--model", options.Model ?? ModelShape.Small.Directory(), "--data", DataFile(folder, count), "--output", output,
-                "--pooling", "cls", "--mlp-only-train", "--max-steps", Number(options.Steps ?? DefaultSteps), "--batch-size", Number(options.Batch), "--max-length", Number(options.MaxLength),
-                "--threads", Number(options.Threads), "--json",
-            ])
-            {
-                UseShellExecute = false,
-                RedirectStandardOutput = true,
-                RedirectStandardError = true,
-            };
-            long began = Stopwatch.GetTimestamp(), peak = 0;
-            using Process process = Process.Start(start) ?? throw new InvalidOperationException($"{start.FileName} did not start");
-            Task<string> outcome = process.StandardOutput.ReadToEndAsync(), messages = process.StandardError.ReadToEndAsync();
-            while (!process.WaitForExit(TimeSpan.FromMilliseconds(50)))
-            {
-                peak = Math.Max(peak, ProcessTree.PeakMemory(process));
-            }
-
-            double seconds = Stopwatch.GetElapsedTime(began).TotalSeconds;
-            if (process.ExitCode != 0)
-            {
-                throw new InvalidDataException($"simcse train ended with exit status {process.ExitCode}: {messages.Result.Trim()}");
-            }
-
-            Directory.Delete(output, recursive: true);
-            using JsonDocument result = JsonDocument.Parse(outcome.Result);
-            double trained = (double)result.RootElement.GetProperty("steps").GetInt32() * options.Batch, stepSeconds = trained / result.RootElement.GetProperty("sentences_per_second").GetDouble();
-            return [new Measurement(Rest, seconds - stepSeconds, count, peak), new Measurement(Steps, stepSeconds, trained)];
+            int steps = options.Steps ?? DefaultSteps;
+            CommandLineTraining run = CommandLineTraining.Run([], DataFile(folder, count), steps, options);
+            return [new Measurement(Rest, run.Seconds - run.StepSeconds, count, run.PeakMemory), new Measurement(Steps, run.StepSeconds, (double)steps * options.Batch)];
         }
 
         public override void Dispose()
