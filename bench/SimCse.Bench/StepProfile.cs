@@ -11,7 +11,7 @@ namespace SimCse.Bench;
 /// </summary>
 internal static partial class StepProfile
 {
-    private const int SamplesPerSecond = 997, WarmUpRounds = 3;
+    private const int SamplesPerSecond = 997;
 
     /// <summary>The parts of a step, by the methods that do them; a stack belongs to the first of these rules that the frame nearest its top fits.</summary>
     private static readonly (string Part, Regex Methods)[] s_parts =
@@ -49,11 +49,7 @@ internal static partial class StepProfile
             }
 
             using SideProcess ours = new(benchmark, SideName.Ours, folder, options, namesCode: true);
-            for (int i = 0; i < WarmUpRounds; i++)
-            {
-                cancellationToken.ThrowIfCancellationRequested();
-                ours.Round(0); // until the code is compiled as it stays
-            }
+            ours.Round(0); // until the code is compiled as it stays
 
             string data = Path.Combine(folder, "perf.data"), map = $"/tmp/perf-{ours.Id}.map";
             List<SideRound> rounds = [];

@@ -25,6 +25,9 @@ internal abstract class Stepper : IDisposable
 /// <summary>Takes the steps of a round and the time. The stepper is made from a checkpoint and a config, with or without dropout, when it is first needed.</summary>
 internal sealed class TrainingSide(TrainingInput input, string version, Func<Checkpoint, EncoderConfig, Stepper> create) : Side
 {
+    /// <summary>How long round 0 goes on at least: code that is compiled as it runs needs seconds to settle.</summary>
+    private static readonly TimeSpan s_warmUp = TimeSpan.FromSeconds(8);
+
     private Stepper? _stepper;
     private int _steps;
 
@@ -47,13 +50,18 @@ internal sealed class TrainingSide(TrainingInput input, string version, Func<Che
 
         int[][][] batches = [.. input.BatchesOf(round)];
         long start = Stopwatch.GetTimestamp();
-        foreach (int[][] batch in batches)
+        int sentences = 0;
+        do
         {
-            _stepper.Step(batch, _steps++);
+            foreach (int[][] batch in batches)
+            {
+                _stepper.Step(batch, _steps++);
+                sentences += batch.Length;
+            }
         }
+        while (round == 0 && Stopwatch.GetElapsedTime(start) < s_warmUp);
 
-        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-        return [new Measurement("", seconds, batches.Sum(b => b.Length))];
+        return [new Measurement("", Stopwatch.GetElapsedTime(start).TotalSeconds, sentences)];
     }
 
     public override void Dispose() => _stepper?.Dispose();
