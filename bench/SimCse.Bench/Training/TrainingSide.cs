@@ -26,7 +26,7 @@ internal abstract class Stepper : IDisposable
 internal sealed class TrainingSide(TrainingInput input, string version, Func<Checkpoint, EncoderConfig, Stepper> create) : Side
 {
     /// <summary>How long round 0 goes on at least: code that is compiled as it runs needs seconds to settle.</summary>
-    private static readonly TimeSpan s_warmUp = TimeSpan.FromSeconds(8);
+    private static readonly TimeSpan s_warmUp = TimeSpan.FromSeconds(5);
 
     private Stepper? _stepper;
     private int _steps;
