@@ -91,6 +91,7 @@ internal static class Benchmarks
         new Training.CostBenchmark(1_000_000),
         new Training.CostBenchmark(100_000),
         new Tokenizing.TokenizeBenchmark(),
+        new Distribution.AllReduceBenchmark(),
     ];
 
     public static Benchmark Named(string name) => All.FirstOrDefault(b => string.Equals(b.Name, name, StringComparison.Ordinal))

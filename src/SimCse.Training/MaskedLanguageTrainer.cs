@@ -58,9 +58,8 @@ public sealed class MaskedLanguageTrainer
         }
 
         Tokenizer tokenizer = Tokenizer.Load(tokenizerDirectory);
-        TrainingCorpus corpus = TrainingCorpus.Tokenize([.. texts.Select(t => (IReadOnlyList<string>)[t])], tokenizer, _options.MaxLength, cancellationToken);
-        IReadOnlyList<int[]> rows = corpus.Column(0);
-        int trained = rows.Count - heldOut;
+        using TrainingCorpus corpus = TrainingCorpus.Tokenize(texts.Select(t => (IReadOnlyList<string>)[t]), tokenizer, _options.MaxLength, cancellationToken);
+        int trained = corpus.Rows - heldOut;
         EncoderConfig config = new()
         {
             Family = ModelFamily.Bert,
@@ -82,7 +81,7 @@ public sealed class MaskedLanguageTrainer
 
         JsonObject fingerprint = _options.ToJson();
         fingerprint["data"] = DataSource.Sha256;
-        fingerprint["rows"] = rows.Count;
+        fingerprint["rows"] = corpus.Rows;
         fingerprint["vocabulary"] = tokenizer.VocabularySize;
 
         TrainingLoop loop = new(_output, model.Parameters, optimizer, fingerprint)
@@ -94,14 +93,14 @@ public sealed class MaskedLanguageTrainer
             Step = t =>
             {
                 using DisposeScope scope = NewDisposeScope();
-                int[] batch = order.RowsOf(t).ToArray();
-                (PackedBatch packed, IReadOnlyList<(int, int)>[] labels) = Corrupt(model, masking, [.. batch.Select(r => rows[r])], t);
+                int[] batch = order.RowsOf(t);
+                (PackedBatch packed, IReadOnlyList<(int, int)>[] labels) = Corrupt(model, masking, [.. batch.Select(r => corpus.Ids(r, 0))], t);
                 model.Parameters.ClearGradients();
                 double loss = model.MaskedLanguage!.Gradients(packed, labels, new DropoutMasks(_options.Seed, t, [.. Enumerable.Range(0, batch.Length)]), labels.Sum(l => l.Count), weight: 1);
                 double rate = schedule.At(t), norm = optimizer.Step(rate);
                 return new StepMetrics(loss, norm, rate, batch.Length);
             },
-            Evaluate = _ => HeldOutScore(model, masking with { Seed = 0 }, [.. rows.Skip(trained)]),
+            Evaluate = _ => HeldOutScore(model, masking with { Seed = 0 }, [.. Enumerable.Range(trained, heldOut).Select(r => corpus.Ids(r, 0))]),
             WriteModel = (directory, step, score) => CheckpointWriter.Write(directory, new CheckpointContents
             {
                 Source = tokenizerDirectory,

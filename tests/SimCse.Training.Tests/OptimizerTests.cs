@@ -1,4 +1,3 @@
-using SimCse.Training.Data;
 using SimCse.Training.Modeling;
 using TorchSharp;
 using static TorchSharp.torch;
@@ -71,20 +70,6 @@ public class OptimizerTests
         Assert.Equal(0.05, plain.At(9), 1e-12);
         LinearDecay warm = new(1, 12, 2);
         Assert.Equal([0, 0.5, 1, 0.9, 0.1], new[] { 0, 1, 2, 3, 11 }.Select(s => Math.Round(warm.At(s), 12)));
-    }
-
-    [Fact]
-    public void An_epoch_reads_every_row_once_in_an_order_of_its_own_and_keeps_the_short_batch()
-    {
-        EpochOrder order = new(100, 32, seed: 5);
-        Assert.Equal(4, order.StepsPerEpoch);
-        int[] first = [.. Enumerable.Range(0, 4).SelectMany(s => order.RowsOf(s).ToArray())], second = [.. Enumerable.Range(4, 4).SelectMany(s => order.RowsOf(s).ToArray())];
-        Assert.Equal(Enumerable.Range(0, 100), first.Order());
-        Assert.Equal(Enumerable.Range(0, 100), second.Order());
-        Assert.NotEqual(first, second);
-        Assert.Equal(4, order.RowsOf(3).Length);
-        Assert.Equal(first[32..64], new EpochOrder(100, 32, seed: 5).RowsOf(1).ToArray());
-        Assert.NotEqual(first, [.. Enumerable.Range(0, 4).SelectMany(s => new EpochOrder(100, 32, seed: 6).RowsOf(s).ToArray())]);
     }
 
     [Fact]

@@ -27,13 +27,22 @@ internal sealed unsafe class LinearWeights : IDisposable
     /// <summary>N.</summary>
     public int Outputs { get; }
 
-    public float* Weight => _parameters.Values(_name + ".weight");
+    public float* Weight { get; private set; }
 
-    public float* Bias => _parameters.Values(_name + ".bias");
+    public float* Bias { get; private set; }
 
-    public float* WeightGradient => _parameters.Gradients(_name + ".weight");
+    public float* WeightGradient { get; private set; }
 
-    public float* BiasGradient => _parameters.Gradients(_name + ".bias");
+    public float* BiasGradient { get; private set; }
+
+    /// <summary>Looks up where the parameters and their gradients are now.</summary>
+    public void Locate()
+    {
+        Weight = _parameters.Values(_name + ".weight");
+        Bias = _parameters.Values(_name + ".bias");
+        WeightGradient = _parameters.Gradients(_name + ".weight");
+        BiasGradient = _parameters.Gradients(_name + ".bias");
+    }
 
     /// <summary>Wᵀ, (K, N).</summary>
     public Panels Forward => Panels.At(_forward.Floats(0), MatrixProduct.DepthWords(Inputs, _precision), Outputs);
@@ -117,13 +126,26 @@ internal sealed unsafe class LayerWeights : IDisposable
 
     public IEnumerable<LinearWeights> All => [Query, Key, Value, Projection, Widen, Contract];
 
-    public float* Gamma1 => _parameters.Values(_prefix + "attention.output.LayerNorm.weight");
+    public float* Gamma1 { get; private set; }
 
-    public float* Beta1 => _parameters.Values(_prefix + "attention.output.LayerNorm.bias");
+    public float* Beta1 { get; private set; }
 
-    public float* Gamma2 => _parameters.Values(_prefix + "output.LayerNorm.weight");
+    public float* Gamma2 { get; private set; }
 
-    public float* Beta2 => _parameters.Values(_prefix + "output.LayerNorm.bias");
+    public float* Beta2 { get; private set; }
+
+    /// <summary>Looks up where the parameters and their gradients are now.</summary>
+    public void Locate()
+    {
+        Gamma1 = _parameters.Values(_prefix + "attention.output.LayerNorm.weight");
+        Beta1 = _parameters.Values(_prefix + "attention.output.LayerNorm.bias");
+        Gamma2 = _parameters.Values(_prefix + "output.LayerNorm.weight");
+        Beta2 = _parameters.Values(_prefix + "output.LayerNorm.bias");
+        foreach (LinearWeights linear in All)
+        {
+            linear.Locate();
+        }
+    }
 
     /// <summary>Query's, key's and value's W one under the other, (3H, H): their inputs' gradient is one product.</summary>
     public Panels QkvBackward => Panels.At(_qkv.Floats(0), 3 * MatrixProduct.DepthWords(_width, _precision), _width);

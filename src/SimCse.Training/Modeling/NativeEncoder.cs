@@ -61,6 +61,11 @@ internal sealed unsafe class NativeEncoder : IEncoder
         Pass pass = new(batch, masks, lastLayerAtFirstToken);
         _pass = forGradient ? pass : null;
         Reserve(pass, forGradient);
+        foreach (LayerWeights layer in _weights)
+        {
+            layer.Locate();
+        }
+
         PackForward();
         Dictionary<int, Tensor> hidden = [];
         float* x = _hidden.Floats((long)pass.Tokens * _width);
