@@ -50,7 +50,7 @@ internal sealed unsafe class AllReduceSide : Side
     public override IReadOnlyList<Measurement> RunRound(int round) => [.. s_parts.Select((part, i) =>
     {
         Tell(i);
-        return new Measurement(part.Part, RunPart(i), (double)part.Bytes * SumsOfRound / 1e9, 0, 0);
+        return new Measurement(part.Part, RunPart(i), (double)part.Bytes * SumsOfRound / 1e9);
     })];
 
     public override void Dispose()
