@@ -95,6 +95,7 @@ internal sealed unsafe class AllReduceSide : Side
             _ranks.Share(_vectors[part], count); // as a training run does once, at its start
         }
 
+        Sum(_vectors[part], count);
         _ranks.Barrier();
         long start = Stopwatch.GetTimestamp();
         for (int i = 0; i < SumsOfRound; i++)
