@@ -47,8 +47,6 @@ internal sealed class InferenceBenchmark(InferenceCase which) : Benchmark
 
     public override string Unit => which.Load ? "1/s" : "sentences/s";
 
-    public override bool CountsFlops => false;
-
     public override IReadOnlyList<string> Prepare(string folder, BenchmarkOptions options)
     {
         Install(Path.Combine(Repository.Root, "eng", "transformers-js"));
@@ -72,7 +70,7 @@ internal sealed class InferenceBenchmark(InferenceCase which) : Benchmark
         ];
     }
 
-    public override IReadOnlyList<string>? CommandOf(SideName side, string folder, BenchmarkOptions options) => side != SideName.Peer ? null :
+    public override IReadOnlyList<string> CommandOf(SideName side, string folder, BenchmarkOptions options) => side != SideName.Peer ? base.CommandOf(side, folder, options) :
     [
         "node", Path.Combine(Repository.Root, "bench", "peers", "transformers-js", "side.mjs"), folder,
         which.PeerPrecision.ToName(), which.PeerCall.ToString(CultureInfo.InvariantCulture), which.Load ? "load" : "run",
@@ -160,7 +158,7 @@ internal sealed class InferenceBenchmark(InferenceCase which) : Benchmark
                 }
             }
 
-            return [new Measurement("", Stopwatch.GetElapsedTime(start).TotalSeconds, texts.Length, 0, 0)];
+            return [new Measurement("", Stopwatch.GetElapsedTime(start).TotalSeconds, texts.Length)];
         }
 
         public override void Dispose() => _encoder?.Dispose();

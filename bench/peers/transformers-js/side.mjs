@@ -51,6 +51,6 @@ for await (const line of createInterface({ input: process.stdin })) {
       await embed(extract, some);
     }
     const seconds = Number(process.hrtime.bigint() - start) / 1e9;
-    reply([{ Part: "", Seconds: seconds, Items: mode === "load" ? 1 : some.length, PaddedFlops: 0, RealFlops: 0 }]);
+    reply([{ Part: "", Seconds: seconds, Items: mode === "load" ? 1 : some.length }]);
   }
 }
