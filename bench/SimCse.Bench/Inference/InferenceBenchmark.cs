@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text.Encodings.Web;
 using System.Text.Json;
-using SimCse.Bench.Training;
 using SimCse.Tokenization;
 
 namespace SimCse.Bench.Inference;
@@ -56,9 +55,7 @@ internal sealed class InferenceBenchmark(InferenceCase which) : Benchmark
         OnnxExport.Write(model, OnnxExport.PlaceIn(target, OnnxPrecision.Int8), new() { Pooling = Pooling.Avg, Normalize = true, Precision = OnnxPrecision.Int8 });
         File.WriteAllText(Path.Combine(folder, "weights.txt"), model);
 
-        string? wikipedia = Repository.Shared("data", "text", "wiki_en_250k.txt.gz");
-        IEnumerable<string> lines = wikipedia is null ? File.ReadLines(Path.Combine(Repository.Root, "README.md")).Where(l => l.Length > 20) : TrainingInput.Lines(wikipedia);
-        string[] texts = [.. lines.Take(which.TextsARound * (options.Rounds + 1))];
+        string[] texts = [.. SampleTexts.All().Take(which.TextsARound * (options.Rounds + 1))];
         File.WriteAllLines(Path.Combine(folder, "texts.jsonl"), texts.Select(t => JsonSerializer.Serialize(t, s_json)));
         Tokenizer tokenizer = Tokenizer.Load(model);
         int[] lengths = [.. texts.Select(t => tokenizer.Encode(t, 256).Ids.Length)];
@@ -66,7 +63,7 @@ internal sealed class InferenceBenchmark(InferenceCase which) : Benchmark
         return
         [
             $"model: {Path.GetFileName(model)}, exported by us (float32 and int8); ours runs the weights, {(which.Load ? "or the int8 file, " : "")}the peer the exported file",
-            string.Create(CultureInfo.InvariantCulture, $"input: {texts.Length} sentences of {Path.GetFileName(wikipedia) ?? "README.md"}, {lengths.Average():0.0} tokens on average; 32 in the order given are padded to {padded:0.00} times their tokens"),
+            string.Create(CultureInfo.InvariantCulture, $"input: {texts.Length} {SampleTexts.Source}, {lengths.Average():0.0} tokens on average; 32 in the order given are padded to {padded:0.00} times their tokens"),
         ];
     }
 

@@ -32,7 +32,7 @@ const embed = async (extract, some) => {
 
 const reply = (value) => process.stdout.write(JSON.stringify(value) + "\n");
 const extract = mode === "load" ? null : await open();
-reply({ ready: true });
+reply({ ready: `@huggingface/transformers ${env.version}, onnxruntime-node ${require("onnxruntime-node/package.json").version}, Node.js ${process.versions.node}` });
 for await (const line of createInterface({ input: process.stdin })) {
   if (line.startsWith("check ")) {
     const opened = extract ?? (await open());
