@@ -91,6 +91,7 @@ internal static class Benchmarks
         new Training.CostBenchmark(1_000_000),
         new Training.CostBenchmark(100_000),
         new Tokenizing.TokenizeBenchmark(),
+        .. Inference.InferenceCase.All.Select(which => new Inference.InferenceBenchmark(which)),
         new Distribution.AllReduceBenchmark(),
     ];
 

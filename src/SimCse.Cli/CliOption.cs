@@ -22,6 +22,10 @@ internal static class CliOption
         }
     }, $"one of {string.Join(", ", PoolingNames.All)}");
 
+    /// <summary>How weights are stored and products computed.</summary>
+    public static Option<OnnxPrecision?> Precision(string description) =>
+        With<OnnxPrecision?>("--precision", "P", $"{string.Join(", ", OnnxPrecisionNames.All)}: {description}", null, OnnxPrecisionNames.Find, $"one of {string.Join(", ", OnnxPrecisionNames.All)}");
+
     public static Option<int?> Threads() => Whole("--threads", "N", "processor threads, of each rank under mpirun; all, shared by the ranks of a machine, where it is not given", null, least: 1);
 
     /// <summary>Texts to read, from standard input where it is not given.</summary>

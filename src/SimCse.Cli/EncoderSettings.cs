@@ -10,10 +10,14 @@ internal sealed class EncoderSettings
     private readonly Option<Pooling?> _pooling = CliOption.Pooling("what is stored with the model where it is not given", null);
     private readonly Option<bool> _allowOtherPooling = CliOption.Flag("--allow-other-pooling", "take --pooling even where the model is stored with another");
     private readonly Option<int?> _maxLength = CliOption.Whole("--max-length", "N", "tokens kept of a text, special tokens included; the model's own limit where it is not given", null, least: 3);
+    private readonly Option<bool> _noTruncation = CliOption.Flag("--no-truncation", "end with an error at a text that is longer, instead of cutting it");
+    private readonly Option<int?> _dimensions = CliOption.Whole("--dimensions", "N", "the components kept of a vector, the first ones (for Matryoshka models); all where it is not given", null, least: 1);
+    private readonly Option<OnnxPrecision?> _precision = CliOption.Precision("how products are computed; fp32, or what the directory's ONNX file is, where it is not given");
+    private readonly Option<string?> _onnx = CliOption.Text("--onnx", "F", "an ONNX file to run, its path from the model's directory; the weights where it is not given, or the directory's ONNX file where there are none");
     private readonly Option<int?> _threads = CliOption.Threads();
 
     /// <summary>For help, and for the command.</summary>
-    public Option[] Options => [_model, _pooling, _allowOtherPooling, _maxLength, _threads];
+    public Option[] Options => [_model, _pooling, _allowOtherPooling, _maxLength, _noTruncation, _dimensions, _precision, _onnx, _threads];
 
     /// <summary>Loads the model that the command line asks for.</summary>
     /// <param name="parsed">The command line.</param>
@@ -24,6 +28,10 @@ internal sealed class EncoderSettings
         AllowOtherPooling = parsed.GetValue(_allowOtherPooling),
         Normalize = normalize,
         MaxLength = parsed.GetValue(_maxLength),
+        RefuseTruncation = parsed.GetValue(_noTruncation),
+        Dimensions = parsed.GetValue(_dimensions),
+        Precision = parsed.GetValue(_precision),
+        OnnxFile = parsed.GetValue(_onnx),
         Threads = parsed.GetValue(_threads) ?? ProcessRank.Current?.Threads,
     });
 

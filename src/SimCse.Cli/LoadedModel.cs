@@ -31,6 +31,11 @@ internal static class LoadedModel
     public static SentenceEncoder ForUse(string? model, SentenceEncoderOptions options)
     {
         string directory = ModelLocation.Find(model);
+        if (options.OnnxFile is not null || !Checkpoint.HasWeights(directory))
+        {
+            return Load(directory, options);
+        }
+
         using (Checkpoint checkpoint = Checkpoint.Open(directory))
         {
             if (options.MaxLength > checkpoint.Config.MaxTokens)
@@ -45,7 +50,7 @@ internal static class LoadedModel
                 $"{directory}: this model is stored with the pooling {stored.ToName()}, not {options.Pooling!.Value.ToName()}, which would give other vectors than it was trained for; --allow-other-pooling does it all the same");
         }
 
-        return SentenceEncoder.Load(directory, options);
+        return Load(directory, options);
     }
 
     /// <summary>Says how many texts lost their end.</summary>
@@ -61,12 +66,30 @@ internal static class LoadedModel
         }
     }
 
+    private static SentenceEncoder Load(string directory, SentenceEncoderOptions options)
+    {
+        try
+        {
+            return SentenceEncoder.Load(directory, options);
+        }
+        catch (ArgumentOutOfRangeException e)
+        {
+            // What an option's value may be depends on the model.
+            throw new UsageException($"{directory}: {e.Message.Split(" (Parameter", 2)[0]}; it is {e.ActualValue}");
+        }
+    }
+
     /// <summary>The stored pooling, where one is stored and the given one means another vector.</summary>
     private static Pooling? OtherThanStored(string directory, Pooling? pooling)
     {
         if (pooling is not { } asked)
         {
             return null;
+        }
+
+        if (!Checkpoint.HasWeights(directory))
+        {
+            return null; // an ONNX file gives the poolings that it can, and says so
         }
 
         using Checkpoint checkpoint = Checkpoint.Open(directory);

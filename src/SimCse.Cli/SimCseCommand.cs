@@ -19,6 +19,7 @@ internal static class SimCseCommand
             SimilarityCommand.Create(),
             SearchCommand.Create(),
             TokenizeCommand.Create(),
+            ExportCommand.Create(),
         };
         CommandHelp.Replace(root);
         return root;

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Collections.Concurrent;
 using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
 using SimCse.Checkpoints;
 using SimCse.Inference;
 using SimCse.Tokenization;
@@ -13,24 +14,33 @@ namespace SimCse;
 /// </summary>
 public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
 {
+    // A stream is read in windows of so many texts, or so many characters where texts are long: enough to sort by length, and no more memory than that.
+    private const int WindowTexts = 2048;
+    private const int WindowCharacters = 4 << 20;
+
     private readonly EncoderSession _session;
+    private readonly HostPooling? _hostPooling;
     private readonly int _padTokenId;
     private readonly bool _lowerCase;
+    private readonly bool _refuseTruncation;
     private readonly int _batchTokens;
+    private readonly int _padding;
     private readonly int _threads;
     private long _truncatedTexts;
 
-    private SentenceEncoder(EncoderSession session, Tokenizer tokenizer, Pooling pooling, int dimensions, int maxLength, int padTokenId, bool lowerCase, int batchTokens, int threads)
+    private SentenceEncoder(EncoderSetup setup, EncoderSession session, HostPooling? hostPooling, (int Tokens, int Padding) batch, SentenceEncoderOptions options, int threads)
     {
         _session = session;
-        _padTokenId = padTokenId;
-        Tokenizer = tokenizer;
-        Pooling = pooling;
-        Dimensions = dimensions;
-        MaxLength = maxLength;
-        _lowerCase = lowerCase;
-        _batchTokens = batchTokens;
+        _hostPooling = hostPooling;
+        _padTokenId = setup.Config.PadTokenId;
+        _lowerCase = setup.Modules?.LowerCase ?? false;
+        _refuseTruncation = options.RefuseTruncation;
+        (_batchTokens, _padding) = batch;
         _threads = threads;
+        Tokenizer = setup.Tokenizer;
+        Pooling = setup.Pooling;
+        Dimensions = setup.Dimensions;
+        MaxLength = setup.MaxLength;
     }
 
     /// <summary>The model's tokenizer.</summary>
@@ -48,12 +58,16 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
     /// <summary>How many of the texts encoded so far were longer than <see cref="MaxLength"/> and lost their end.</summary>
     public long TruncatedTexts => Interlocked.Read(ref _truncatedTexts);
 
-    /// <summary>Loads a model directory: <c>config.json</c>, weights, tokenizer files, and the sentence-transformers files where there are any.</summary>
+    /// <summary>
+    /// Loads a model directory: <c>config.json</c>, tokenizer files, the sentence-transformers files where there are any, and weights, which become an ONNX graph in memory; or an ONNX
+    /// file in their place, by <see cref="OnnxExport"/> or as sentence-transformers and transformers.js have them.
+    /// </summary>
     /// <param name="directory">The model directory.</param>
     /// <param name="options">Null for all defaults.</param>
     /// <exception cref="DirectoryNotFoundException">There is no such directory.</exception>
+    /// <exception cref="FileNotFoundException">There are neither weights nor an ONNX file.</exception>
     /// <exception cref="InvalidDataException">A file is missing, broken or does not fit the others; no pooling is stored and none given; or the one
-    /// given is not the one stored (<see cref="SentenceEncoderOptions.AllowOtherPooling"/>).</exception>
+    /// given is not the one stored (<see cref="SentenceEncoderOptions.AllowOtherPooling"/>), or not one that the ONNX file can give.</exception>
     /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
     public static SentenceEncoder Load(string directory, SentenceEncoderOptions? options = null)
     {
@@ -62,52 +76,42 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
         ArgumentOutOfRangeException.ThrowIfLessThan(options.BatchTokens, 1);
         int threads = options.Threads ?? Environment.ProcessorCount;
         ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1, nameof(options.Threads));
-
-        using Checkpoint checkpoint = Checkpoint.Open(directory);
-        SentenceModules? modules = checkpoint.Modules;
-        Pooling pooling = ChoosePooling(directory, modules, options);
-        DenseHead? head = ChooseHead(checkpoint, pooling);
-        bool normalize = options.Normalize ?? modules?.Normalize ?? false;
-        Tokenizer tokenizer = Tokenizer.Load(directory);
-        if (tokenizer.VocabularySize > checkpoint.Config.VocabularySize)
-        {
-            throw new InvalidDataException($"{directory}: the tokenizer has ids up to {tokenizer.VocabularySize - 1}, but config.json gives the model a vocabulary of {checkpoint.Config.VocabularySize}");
-        }
-
-        int maxLength = ChooseMaxLength(checkpoint, tokenizer, options);
-        EncoderSession session = new(EncoderGraph.Build(checkpoint, pooling, head, normalize), threads);
-        return new SentenceEncoder(session, tokenizer, pooling, head?.OutFeatures ?? checkpoint.Config.HiddenSize, maxLength, checkpoint.Config.PadTokenId, modules?.LowerCase ?? false, options.BatchTokens, threads);
+        return OnnxFileOf(directory, options) is { } file ? FromFile(directory, file, options, threads) : FromWeights(directory, options, threads);
     }
 
     /// <inheritdoc/>
     /// <remarks>The vectors are of length one instead where <see cref="SentenceEncoderOptions.Normalize"/> asked for that.</remarks>
     /// <exception cref="ArgumentException">A sentence is null; the message says which.</exception>
+    /// <exception cref="TextTooLongException">A sentence is too long and <see cref="SentenceEncoderOptions.RefuseTruncation"/> is set.</exception>
     /// <exception cref="OperationCanceledException"><paramref name="cancellationToken"/> was cancelled.</exception>
     public EmbeddingMatrix Encode(IReadOnlyList<string> sentences, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(sentences);
         cancellationToken.ThrowIfCancellationRequested();
-        TokenizedText[] texts = Tokenize(sentences, cancellationToken);
-        float[] vectors = new float[texts.LongLength * Dimensions];
-        List<TokenBatch> batches = TokenBatch.Plan(texts, _batchTokens);
-        if (batches.Count == 1)
-        {
-            Run(texts, batches[0], vectors, alone: true);
-        }
-        else
-        {
-            ParallelOptions parallel = new() { CancellationToken = cancellationToken, MaxDegreeOfParallelism = _threads };
-            Parallel.ForEach(Partitioner.Create(batches, EnumerablePartitionerOptions.NoBuffering), parallel, batch => Run(texts, batch, vectors, alone: false));
-        }
-
-        return new EmbeddingMatrix(vectors, texts.Length, Dimensions);
+        return Run(Tokenize(sentences, 0, cancellationToken), cancellationToken);
     }
 
     /// <summary>The vector of one sentence, <see cref="Dimensions"/> components.</summary>
+    /// <exception cref="TextTooLongException">It is too long and <see cref="SentenceEncoderOptions.RefuseTruncation"/> is set.</exception>
     public float[] Encode(string sentence)
     {
         ArgumentNullException.ThrowIfNull(sentence);
         return Encode([sentence])[0].ToArray();
+    }
+
+    /// <summary>
+    /// Vectors of a stream of sentences, in its order, as they come: for corpora larger than memory. Memory does not grow with their number: sentences are taken in windows
+    /// of 2,048 (fewer where they are long), and while one window runs the next is read and tokenised.
+    /// </summary>
+    /// <param name="sentences">Any texts; an empty one gives a vector too.</param>
+    /// <param name="cancellationToken">Checked between batches, and while waiting for the stream.</param>
+    /// <exception cref="ArgumentException">A sentence is null; the message says which.</exception>
+    /// <exception cref="TextTooLongException">A sentence is too long and <see cref="SentenceEncoderOptions.RefuseTruncation"/> is set.</exception>
+    /// <exception cref="OperationCanceledException"><paramref name="cancellationToken"/> was cancelled.</exception>
+    public IAsyncEnumerable<EncodedSentence> EncodeAsync(IAsyncEnumerable<string> sentences, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(sentences);
+        return EncodeWindows(sentences, cancellationToken);
     }
 
     /// <summary>The cosine of the vectors of two texts, from -1 to 1; 0 where one of them has no length.</summary>
@@ -121,107 +125,164 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
     /// <summary>Frees the weights. No other member may be running or be called after.</summary>
     public void Dispose() => _session.Dispose();
 
-    private static Pooling ChoosePooling(string directory, SentenceModules? modules, SentenceEncoderOptions options)
+    /// <summary>The ONNX file to run, null where the weights are to be.</summary>
+    private static string? OnnxFileOf(string directory, SentenceEncoderOptions options)
     {
-        if (modules is null)
+        if (options.OnnxFile is { } given)
         {
-            return options.Pooling ?? throw new InvalidDataException(
-                $"{directory}: no pooling is stored with this model; give one with --pooling (SentenceEncoderOptions.Pooling in code): {string.Join(", ", PoolingNames.All)}");
+            return Path.Combine(directory, given);
         }
 
-        if (options.Pooling is not { } pooling || pooling == modules.Pooling)
-        {
-            return modules.Pooling;
-        }
-
-        // Without a head the two names of [CLS] mean the same vector.
-        bool same = modules.Head is null && IsFirstToken(pooling) && IsFirstToken(modules.Pooling);
-        if (!same && !options.AllowOtherPooling)
-        {
-            throw new InvalidDataException(
-                $"{directory}: this model is stored with the pooling '{modules.Pooling.ToName()}', not '{pooling.ToName()}'; set SentenceEncoderOptions.AllowOtherPooling to measure it with another");
-        }
-
-        return pooling;
-    }
-
-    private static bool IsFirstToken(Pooling pooling) => pooling is Pooling.Cls or Pooling.ClsBeforePooler;
-
-    private static DenseHead? ChooseHead(Checkpoint checkpoint, Pooling pooling)
-    {
-        if (pooling == Pooling.ClsBeforePooler)
+        if (!Directory.Exists(directory) || WeightFiles.Exist(directory))
         {
             return null;
         }
 
-        if (checkpoint.Modules is { } modules)
-        {
-            return pooling == modules.Pooling ? modules.Head : null;
-        }
-
-        // A plain Hugging Face directory keeps its head as the model's pooler: so do the reference repository's published checkpoints.
-        int h = checkpoint.Config.HiddenSize;
-        return pooling == Pooling.Cls && checkpoint.Find($"{checkpoint.Prefix}pooler.dense.weight") is not null
-            ? new DenseHead(h, h, ReadPooler(checkpoint, "weight", h, h), ReadPooler(checkpoint, "bias", h), Tanh: true)
-            : null;
+        string? other = OnnxModelFile.Find(directory, precision: null);
+        return OnnxModelFile.Find(directory, options.Precision) ?? (other is null
+            ? null
+            : throw new FileNotFoundException($"{directory}: holds no weights, and no ONNX file of precision {options.Precision?.ToName()}, only {Path.GetRelativePath(directory, other)}"));
     }
 
-    private static float[] ReadPooler(Checkpoint checkpoint, string part, params long[] shape)
+    private static SentenceEncoder FromWeights(string directory, SentenceEncoderOptions options, int threads)
     {
-        string name = $"{checkpoint.Prefix}pooler.dense.{part}";
-        return checkpoint.Find(name) is { } tensor && !tensor.Shape.SequenceEqual(shape)
-            ? throw new InvalidDataException($"{checkpoint.Directory}: tensor '{name}' has shape [{string.Join(", ", tensor.Shape)}], expected [{string.Join(", ", shape)}]")
-            : checkpoint.ReadTensor(name);
+        using Checkpoint checkpoint = Checkpoint.Open(directory);
+        EncoderSetup setup = EncoderSetup.Read(directory, checkpoint, options);
+        OnnxPrecision precision = options.Precision ?? OnnxPrecision.Fp32;
+        EncoderSession session = EncoderSession.ForGraph(EncoderGraph.Build(checkpoint, setup.Pooling, setup.Head, setup.Normalize, precision, setup.Dimensions), threads);
+        return new SentenceEncoder(setup, session, hostPooling: null, Batch(options, precision, byBatch: false), options, threads);
     }
 
-    private static int ChooseMaxLength(Checkpoint checkpoint, Tokenizer tokenizer, SentenceEncoderOptions options)
+    private static SentenceEncoder FromFile(string directory, string path, SentenceEncoderOptions options, int threads)
     {
-        int special = tokenizer.Encode("").Ids.Length;
-        if (special == 0)
-        {
-            throw new InvalidDataException($"{checkpoint.Directory}: the tokenizer puts no special token around a text, so an empty text would have no vector; expected [CLS] or <s>");
-        }
-
-        int positions = checkpoint.Config.MaxTokens;
-        if (options.MaxLength is { } asked)
-        {
-            return asked > special && asked <= positions ? asked : throw new ArgumentOutOfRangeException(
-                nameof(options), asked, $"MaxLength must be at least {special + 1}, the special tokens and one more, and at most {positions}, the positions that the model has");
-        }
-
-        int stored = Math.Min(positions, checkpoint.Modules?.MaxSequenceLength ?? tokenizer.ModelMaxLength ?? positions);
-        return stored > special ? stored : throw new InvalidDataException(
-            $"{checkpoint.Directory}: the model's files limit a text to {stored} tokens; expected at least {special + 1}, the special tokens and one more");
+        OnnxModelFile file = OnnxModelFile.Read(path);
+        EncoderSetup setup = EncoderSetup.Read(directory, checkpoint: null, file.Pooling is { } stored && options.Pooling is null ? options with { Pooling = stored } : options);
+        (NamedShape output, HostPooling pooling) = file.OutputFor(setup);
+        EncoderSession session = EncoderSession.ForFile(path, threads, file.Inputs, output.Name);
+        return new SentenceEncoder(setup, session, pooling, Batch(options, file.Precision, byBatch: file.QuantizesByBatch()), options, threads);
     }
 
-    private TokenizedText[] Tokenize(IReadOnlyList<string> sentences, CancellationToken cancellationToken)
+    /// <summary>
+    /// How many tokens a batch may have, and how much padding. Rounding to 8 bits would carry the last digit by which padding moves a sum into the third one: texts of one length
+    /// run together then, without padding. Where a file rounds by the batch, each text is a batch of its own.
+    /// </summary>
+    private static (int Tokens, int Padding) Batch(SentenceEncoderOptions options, OnnxPrecision? precision, bool byBatch) =>
+        byBatch ? (1, 0) : (options.BatchTokens, precision == OnnxPrecision.Int8 ? 0 : TokenBatch.PaddingWorthABatch);
+
+    private async IAsyncEnumerable<EncodedSentence> EncodeWindows(IAsyncEnumerable<string> sentences, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await using ConfiguredCancelableAsyncEnumerable<string>.Enumerator source = sentences.WithCancellation(cancellationToken).GetAsyncEnumerator();
+        long read = 0;
+        List<string> window = await ReadWindow(source);
+        TokenizedText[] tokens = Tokenize(window, read, cancellationToken);
+        while (window.Count > 0)
+        {
+            read += window.Count;
+            TokenizedText[] now = tokens;
+            Task<EmbeddingMatrix> running = Task.Run(() => Run(now, cancellationToken), cancellationToken);
+            List<string> next;
+            try
+            {
+                next = await ReadWindow(source);
+                tokens = Tokenize(next, read, cancellationToken);
+            }
+            catch
+            {
+                // What is wrong is said when the batches that use the model have come to their end.
+                await ((Task)running).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                throw;
+            }
+
+            EmbeddingMatrix vectors = await running;
+            for (int row = 0; row < window.Count; row++)
+            {
+                yield return new EncodedSentence(window[row], vectors.RowMemory(row));
+            }
+
+            window = next;
+        }
+    }
+
+    private static async Task<List<string>> ReadWindow(ConfiguredCancelableAsyncEnumerable<string>.Enumerator source)
+    {
+        List<string> window = [];
+        for (long characters = 0; window.Count < WindowTexts && characters < WindowCharacters && await source.MoveNextAsync();)
+        {
+            window.Add(source.Current!); // a null is named when the window is tokenised
+            characters += source.Current?.Length ?? 0;
+        }
+
+        return window;
+    }
+
+    /// <param name="sentences">Texts.</param>
+    /// <param name="before">How many came before them, for messages.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    private TokenizedText[] Tokenize(IReadOnlyList<string> sentences, long before, CancellationToken cancellationToken)
     {
         for (int i = 0; i < sentences.Count; i++)
         {
             if (sentences[i] is null)
             {
-                throw new ArgumentException($"sentence {i} is null", nameof(sentences));
+                throw new ArgumentException($"sentence {before + i} is null", nameof(sentences));
             }
         }
 
         TokenizedText[] texts = new TokenizedText[sentences.Count];
-        ParallelOptions parallel = new() { CancellationToken = cancellationToken, MaxDegreeOfParallelism = texts.Length < 64 ? 1 : _threads };
-        Parallel.For(0, texts.Length, parallel, i =>
+        if (texts.Length < 64)
         {
-            texts[i] = Tokenizer.Encode(_lowerCase ? sentences[i].ToLowerInvariant() : sentences[i], MaxLength);
-        });
-        Interlocked.Add(ref _truncatedTexts, texts.Count(text => text.Truncated));
+            for (int i = 0; i < texts.Length; i++)
+            {
+                texts[i] = Tokenize(sentences[i]);
+            }
+        }
+        else
+        {
+            Parallel.For(0, texts.Length, new ParallelOptions { CancellationToken = cancellationToken, MaxDegreeOfParallelism = _threads }, i => texts[i] = Tokenize(sentences[i]));
+        }
+
+        int truncated = texts.Count(text => text.Truncated);
+        if (truncated > 0)
+        {
+            if (_refuseTruncation)
+            {
+                throw new TextTooLongException(before + Array.FindIndex(texts, text => text.Truncated), MaxLength);
+            }
+
+            Interlocked.Add(ref _truncatedTexts, truncated);
+        }
+
         return texts;
+    }
+
+    private TokenizedText Tokenize(string sentence) => Tokenizer.Encode(_lowerCase ? sentence.ToLowerInvariant() : sentence, MaxLength);
+
+    private EmbeddingMatrix Run(TokenizedText[] texts, CancellationToken cancellationToken)
+    {
+        float[] vectors = new float[texts.LongLength * Dimensions];
+        List<TokenBatch> batches = TokenBatch.Plan(texts, _batchTokens, _padding);
+        if (batches.Count == 1)
+        {
+            Run(texts, batches[0], vectors, alone: true);
+        }
+        else
+        {
+            ParallelOptions parallel = new() { CancellationToken = cancellationToken, MaxDegreeOfParallelism = _threads };
+            Parallel.ForEach(Partitioner.Create(batches, EnumerablePartitionerOptions.NoBuffering), parallel, batch => Run(texts, batch, vectors, alone: false));
+        }
+
+        return new EmbeddingMatrix(vectors, texts.Length, Dimensions);
     }
 
     private void Run(TokenizedText[] texts, TokenBatch batch, float[] vectors, bool alone)
     {
         ReadOnlySpan<int> rows = batch.Rows.Span;
         int cells = rows.Length * batch.Width;
-        int components = rows.Length * Dimensions;
+        int width = _hostPooling is not { } host ? Dimensions : host.Tokens ? batch.Width * host.Components : host.Components; // of a text in the output
+        long[] shape = _hostPooling is { Tokens: true } ? [rows.Length, batch.Width, _hostPooling.Components] : [rows.Length, width];
         long[] ids = ArrayPool<long>.Shared.Rent(cells); // (B, T)
         long[] mask = ArrayPool<long>.Shared.Rent(cells); // (B, T)
-        float[] output = ArrayPool<float>.Shared.Rent(components); // (B, H)
+        float[] output = ArrayPool<float>.Shared.Rent(rows.Length * width); // (B, H) or (B, T, H)
         for (int i = 0; i < rows.Length; i++)
         {
             int[] tokens = texts[rows[i]].Ids;
@@ -233,10 +294,19 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
             maskRow[tokens.Length..].Clear();
         }
 
-        _session.Run(ids.AsMemory(0, cells), mask.AsMemory(0, cells), output.AsMemory(0, components), rows.Length, alone);
+        _session.Run(ids.AsMemory(0, cells), mask.AsMemory(0, cells), output.AsMemory(0, rows.Length * width), shape, alone);
         for (int i = 0; i < rows.Length; i++)
         {
-            output.AsSpan(i * Dimensions, Dimensions).CopyTo(vectors.AsSpan(rows[i] * Dimensions));
+            ReadOnlySpan<float> found = output.AsSpan(i * width, width);
+            Span<float> vector = vectors.AsSpan(rows[i] * Dimensions, Dimensions);
+            if (_hostPooling is null)
+            {
+                found.CopyTo(vector);
+            }
+            else
+            {
+                _hostPooling.Pool(found, texts[rows[i]].Ids.Length, vector);
+            }
         }
 
         ArrayPool<long>.Shared.Return(ids);

@@ -24,6 +24,24 @@ public sealed record SentenceEncoderOptions
     /// </summary>
     public int? MaxLength { get; init; }
 
+    /// <summary>Whether a text longer than <see cref="MaxLength"/> is an error (<see cref="TextTooLongException"/>) instead of being cut and counted.</summary>
+    public bool RefuseTruncation { get; init; }
+
+    /// <summary>
+    /// The components kept of a vector, the first ones, before it is scaled to length one: for models trained so that the first ones say the most (Matryoshka representations, Kusupati
+    /// et al. 2022, arXiv 2205.13147). Null (the default) for all.
+    /// </summary>
+    public int? Dimensions { get; init; }
+
+    /// <summary>
+    /// How weights are stored and products computed. Null (the default) for what the directory holds: its weights in float32, or where it has none its ONNX file. With weights, any is
+    /// made of them; without, an ONNX file of this precision has to be there.
+    /// </summary>
+    public OnnxPrecision? Precision { get; init; }
+
+    /// <summary>An ONNX file to run, its path from the model's directory, such as <c>onnx/model_quantized.onnx</c>; null (the default) for the weights where there are any.</summary>
+    public string? OnnxFile { get; init; }
+
     /// <summary>The most tokens of a batch, padding included. Larger batches need more memory and are no faster.</summary>
     public int BatchTokens { get; init; } = 512;
 

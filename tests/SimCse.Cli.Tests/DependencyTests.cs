@@ -8,6 +8,7 @@ public class DependencyTests
     private static readonly Dictionary<string, string[]> s_allowed = new(StringComparer.Ordinal)
     {
         ["SimCse"] = [],
+        ["SimCse.Extensions.AI"] = ["SimCse"],
         ["SimCse.Data"] = ["SimCse"],
         ["SimCse.Evaluation"] = ["SimCse"],
         ["SimCse.Training"] = ["SimCse", "SimCse.Data", "SimCse.Evaluation"],
@@ -31,7 +32,7 @@ public class DependencyTests
     [Fact]
     public void The_library_to_use_a_model_brings_no_libtorch()
     {
-        foreach (string project in new[] { "SimCse", "SimCse.Data", "SimCse.Evaluation" })
+        foreach (string project in new[] { "SimCse", "SimCse.Extensions.AI", "SimCse.Data", "SimCse.Evaluation" })
         {
             string file = Path.Combine(RepositoryPaths.Root, "src", project, project + ".csproj");
             Assert.DoesNotContain(XDocument.Load(file).Descendants("PackageReference"), r =>

@@ -17,6 +17,8 @@ public class ErrorTests
     [InlineData("'STS99'", "evaluate", "--data", ".", "--suite", "STS99")]
     [InlineData("exclude each other", "evaluate", "--data", ".", "--json", "--markdown")]
     [InlineData("'B'", "similarity", "A")]
+    [InlineData("--precision is 'int4'; expected one of fp32, fp16, int8", "export", "--precision", "int4")]
+    [InlineData("Dimensions must be from 1 to 256, the components that the model gives; it is 257", "similarity", "A", "B", "--dimensions", "257")]
     [InlineData(".npy, .jsonl, .tsv or .parquet", "embed", "--output", "vectors.csv")]
     [InlineData("--top is '0'; expected a whole number of at least 1", "search", "--input", "x", "--top", "0")]
     public async Task Wrong_usage_ends_with_status_2_and_one_line(string message, params string[] arguments) =>

@@ -59,6 +59,34 @@ public class UseTests
         AssertRows(Floats(reference["vectors"]![name]!), Floats(new JsonArray([.. rows.Select(r => r["embedding"]!.DeepClone())])), 1e-5);
     }
 
+    [Theory]
+    [InlineData("fp32", "model.onnx", 1e-5)]
+    [InlineData("fp16", "model_fp16.onnx", 5e-3)]
+    [InlineData("int8", "model_int8.onnx", 5e-2)]
+    public async Task An_exported_directory_is_a_model_without_weights(string precision, string file, double tolerance)
+    {
+        TinyModel model = TinyModel.Bert;
+        string directory = RepositoryPaths.NewTemporaryDirectory(), exported = Path.Combine(directory, "exported"), output = Path.Combine(directory, "vectors.npy");
+        JsonObject json = (await SimCseProcess.RunAsync("export", "--model", model.Directory, "--pooling", "avg", "--precision", precision, "--output", exported, "--json")).Json();
+        Assert.Equal(["file", "bytes", "precision"], json.Names());
+        Assert.Equal(Path.Combine(exported, "onnx", file), json["file"]!.GetValue<string>());
+        Assert.False(File.Exists(Path.Combine(exported, "model.safetensors")));
+
+        (await SimCseProcess.ReadingAsync(model.SentencesAsJsonLines, "embed", "--model", exported, "--jsonl", "--output", output)).Succeeded();
+        AssertRows(model.Pooled("avg"), ReadNpy(output), tolerance);
+    }
+
+    [Fact]
+    public async Task A_text_that_must_not_be_cut_ends_the_command_with_its_line()
+    {
+        string directory = RepositoryPaths.NewTemporaryDirectory(), input = Path.Combine(directory, "texts.txt"), output = Path.Combine(directory, "vectors.npy");
+        await File.WriteAllTextAsync(input, $"short\n{string.Join(' ', Enumerable.Repeat("dogs", 100))}\n", TestContext.Current.CancellationToken);
+        string[] command = ["embed", "--model", TinyModel.Bert.Directory, "--pooling", "avg", "--input", input, "--output", output];
+        (await SimCseProcess.RunAsync([.. command, "--no-truncation"])).Failed(1, $"{input}:2: ", "more than 64 tokens");
+        Assert.False(File.Exists(output));
+        Assert.Contains("1 of 2 texts are longer than 64 tokens", (await SimCseProcess.RunAsync(command)).Succeeded().Error, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task An_empty_line_gives_a_vector_too_so_that_rows_stay_aligned()
     {

@@ -55,7 +55,14 @@ internal static class EmbedCommand
         RateLines progress = new("texts");
         foreach (string[] texts in InputTexts.Read(input, parsed.GetValue(s_jsonLines), cancellationToken).Chunk(TextsAtOnce))
         {
-            Write(writer, texts, encoder.Encode(texts, cancellationToken), progress);
+            try
+            {
+                Write(writer, texts, encoder.Encode(texts, cancellationToken), progress);
+            }
+            catch (TextTooLongException e)
+            {
+                throw new InvalidDataException($"{input}:{writer.Count + e.Index + 1}: the text has more than {e.MaxLength} tokens (without --no-truncation it is cut there)", e);
+            }
         }
 
         writer.Complete();

@@ -37,6 +37,9 @@ public sealed class Checkpoint : IDisposable
     /// <summary>Pooling, head and normalisation, from sentence-transformers' files (of version 2 or 6) or our own marker; null where the directory is a plain encoder.</summary>
     public SentenceModules? Modules { get; }
 
+    /// <summary>Whether a directory holds weights: safetensors or PyTorch's, whole or in shards. One that holds an ONNX file alone does not.</summary>
+    public static bool HasWeights(string directory) => WeightFiles.Exist(directory);
+
     /// <summary>Opens a directory: reads the configuration and the weights' headers, and checks that every tensor of the encoder is there with its right shape.</summary>
     /// <param name="directory">A directory with <c>config.json</c> and weights.</param>
     /// <exception cref="InvalidDataException">A file is damaged, contradicts another, or asks for something that is not supported; the message names the file, and what was expected.</exception>

@@ -9,6 +9,8 @@ internal sealed class WeightFiles : IDisposable
 {
     private const int MaximumIndexLength = 64 << 20;
 
+    private static readonly string[] s_names = ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
+
     private readonly List<ITensorFile> _files;
     private readonly Dictionary<string, (ITensorFile File, TensorEntry Entry)> _byName = new(StringComparer.Ordinal);
 
@@ -45,21 +47,19 @@ internal sealed class WeightFiles : IDisposable
         return RandomAccess.GetLength(handle);
     }
 
+    /// <summary>Whether a directory holds weights.</summary>
+    public static bool Exist(string directory) => s_names.Any(name => File.Exists(System.IO.Path.Combine(directory, name)));
+
     /// <summary>Opens what is there, in the order in which Hugging Face's transformers looks for it.</summary>
     public static WeightFiles Open(string directory)
     {
-        foreach ((string name, Func<string, WeightFiles> open) in (ReadOnlySpan<(string, Func<string, WeightFiles>)>)
-            [
-                ("model.safetensors", path => OpenAll(path, [path], SafetensorsFile.Open)),
-                ("model.safetensors.index.json", path => OpenShards(path, ".safetensors", SafetensorsFile.Open)),
-                ("pytorch_model.bin", path => OpenAll(path, [path], TorchFile.Open)),
-                ("pytorch_model.bin.index.json", path => OpenShards(path, ".bin", TorchFile.Open)),
-            ])
+        foreach (string name in s_names)
         {
             string path = System.IO.Path.Combine(directory, name);
             if (File.Exists(path))
             {
-                return open(path);
+                Func<string, ITensorFile> open = name.StartsWith("model", StringComparison.Ordinal) ? SafetensorsFile.Open : TorchFile.Open;
+                return name.EndsWith(".json", StringComparison.Ordinal) ? OpenShards(path, name.StartsWith("model", StringComparison.Ordinal) ? ".safetensors" : ".bin", open) : OpenAll(path, [path], open);
             }
         }
 

@@ -10,218 +10,310 @@ namespace SimCse.Inference;
 /// with ONNX Runtime's fused operators, which say in eight nodes a layer what the plain ones take forty for. B texts, T tokens
 /// (padding on the right), H components.
 /// </summary>
-/// <remarks>Arithmetic of BERT (Devlin et al. 2019) and RoBERTa (Liu et al. 2019) as in Hugging Face's transformers: layer norm after the
-/// residual, GELU by the error function, learned positions.</remarks>
-internal static class EncoderGraph
+/// <remarks>
+/// Arithmetic of BERT (Devlin et al. 2019) and RoBERTa (Liu et al. 2019) as in Hugging Face's transformers: layer norm after the
+/// residual, GELU by the error function, learned positions. With <see cref="OnnxPrecision.Int8"/> the products of the layers are of 8-bit
+/// integers: weights have a scale a column, activations a scale a row, that is a token (its largest component is 127), so that a
+/// token's numbers do not depend on what else is in the batch.
+/// </remarks>
+internal sealed class EncoderGraph
 {
     public const string InputIds = "input_ids";
     public const string AttentionMask = "attention_mask";
     public const string SentenceEmbedding = "sentence_embedding";
+    public const string LastHiddenState = "last_hidden_state";
 
     private static readonly string[] s_projections = ["query", "key", "value"];
+
+    private readonly Checkpoint _checkpoint;
+    private readonly EncoderConfig _config;
+    private readonly OnnxPrecision _precision;
+    private readonly OnnxGraph _graph;
+
+    private EncoderGraph(Checkpoint checkpoint, OnnxPrecision precision)
+    {
+        _checkpoint = checkpoint;
+        _config = checkpoint.Config;
+        _precision = precision;
+        _graph = new OnnxGraph(halfWeights: precision == OnnxPrecision.Fp16);
+    }
 
     /// <summary>Builds the graph; reads every tensor of the encoder once.</summary>
     /// <param name="checkpoint">BERT or RoBERTa.</param>
     /// <param name="pooling">How token vectors become one.</param>
     /// <param name="head">The dense module over the pooled vector, or null for none.</param>
     /// <param name="normalize">Whether the vectors are scaled to length one.</param>
-    public static OnnxGraph Build(Checkpoint checkpoint, Pooling pooling, DenseHead? head, bool normalize)
-    {
-        EncoderConfig config = checkpoint.Config;
-        OnnxGraph graph = new();
-        string ids = graph.Node("ids", "Cast", [graph.Input(InputIds, "batch", "sequence")], ("to", (int)TensorProto.Types.DataType.Int32)); // (B, T)
-        string mask = graph.Node("mask", "Cast", [graph.Input(AttentionMask, "batch", "sequence")], ("to", (int)TensorProto.Types.DataType.Int32)); // (B, T), 1 = a token
-
-        bool onlyFirstIsRead = pooling is Pooling.Cls or Pooling.ClsBeforePooler;
-        List<string> hidden = [Embeddings(graph, checkpoint, ids)]; // (B, T, H)
-        for (int layer = 0; layer < config.Layers; layer++)
-        {
-            hidden.Add(onlyFirstIsRead && layer == config.Layers - 1
-                ? FirstTokenOfLayer(graph, checkpoint, layer, hidden[^1], mask) // (B, 1, H)
-                : Layer(graph, checkpoint, layer, hidden[^1], mask)); // (B, T, H)
-        }
-
-        string vector = pooling switch // (B, H)
-        {
-            Pooling.Cls or Pooling.ClsBeforePooler => graph.Node("pooled", "Squeeze", [hidden[^1], graph.Integers("pooled.axes", 1)]),
-            Pooling.Avg => Mean(graph, mask, hidden[^1]),
-            Pooling.AvgTop2 => Mean(graph, mask, hidden[^2], hidden[^1]),
-            Pooling.AvgFirstLast => Mean(graph, mask, hidden[1], hidden[^1]),
-            Pooling.StaticFirstLast => Mean(graph, mask, hidden[0], hidden[^1]),
-            _ => throw new ArgumentOutOfRangeException(nameof(pooling), pooling, "not a pooling"),
-        };
-        int dimensions = config.HiddenSize;
-        if (head is not null)
-        {
-            vector = Head(graph, head, vector); // (B, head.OutFeatures)
-            dimensions = head.OutFeatures;
-        }
-
-        if (normalize)
-        {
-            vector = graph.Node("normalized", "LpNormalization", [vector], ("axis", 1), ("p", 2));
-        }
-
-        graph.Node(SentenceEmbedding, "Identity", [vector]);
-        graph.Output(SentenceEmbedding, "batch", dimensions.ToString(CultureInfo.InvariantCulture));
-        return graph;
-    }
+    /// <param name="precision">How weights are stored and products computed.</param>
+    /// <param name="dimensions">The components that are kept of a vector, the first ones; null for all.</param>
+    /// <param name="tokenVectors">Whether the last layer is an output too (<see cref="LastHiddenState"/>); then it is computed for every token.</param>
+    public static OnnxGraph Build(
+        Checkpoint checkpoint, Pooling pooling, DenseHead? head, bool normalize, OnnxPrecision precision = OnnxPrecision.Fp32, int? dimensions = null, bool tokenVectors = false) =>
+        new EncoderGraph(checkpoint, precision).Build(pooling, head, normalize, dimensions, tokenVectors);
 
     /// <summary>The name of hidden_states[<paramref name="index"/>] in the graph: 0 is the embeddings' output, i the output of layer i - 1.</summary>
     public static string HiddenState(int index) => $"hidden.{index}";
 
-    private static string Embeddings(OnnxGraph graph, Checkpoint checkpoint, string ids)
+    private OnnxGraph Build(Pooling pooling, DenseHead? head, bool normalize, int? dimensions, bool tokenVectors)
     {
-        EncoderConfig config = checkpoint.Config;
-        int h = config.HiddenSize;
+        string ids = _graph.Node("ids", "Cast", [_graph.Input(InputIds, "batch", "sequence")], ("to", (int)TensorProto.Types.DataType.Int32)); // (B, T)
+        string mask = _graph.Node("mask", "Cast", [_graph.Input(AttentionMask, "batch", "sequence")], ("to", (int)TensorProto.Types.DataType.Int32)); // (B, T), 1 = a token
+
+        bool onlyFirstIsRead = pooling is Pooling.Cls or Pooling.ClsBeforePooler && !tokenVectors;
+        List<string> hidden = [Embeddings(ids)]; // (B, T, H)
+        for (int layer = 0; layer < _config.Layers; layer++)
+        {
+            hidden.Add(onlyFirstIsRead && layer == _config.Layers - 1
+                ? FirstTokenOfLayer(layer, hidden[^1], mask) // (B, 1, H)
+                : Layer(layer, hidden[^1], mask)); // (B, T, H)
+        }
+
+        string vector = pooling switch // (B, H)
+        {
+            Pooling.Cls or Pooling.ClsBeforePooler => _graph.Node("pooled", "Gather", [hidden[^1], _graph.Scalar("pooled.first", 0)], ("axis", 1)),
+            Pooling.Avg => Mean(mask, hidden[^1]),
+            Pooling.AvgTop2 => Mean(mask, hidden[^2], hidden[^1]),
+            Pooling.AvgFirstLast => Mean(mask, hidden[1], hidden[^1]),
+            Pooling.StaticFirstLast => Mean(mask, hidden[0], hidden[^1]),
+            _ => throw new ArgumentOutOfRangeException(nameof(pooling), pooling, "not a pooling"),
+        };
+        int components = _config.HiddenSize;
+        if (head is not null)
+        {
+            vector = Head(head, vector); // (B, head.OutFeatures)
+            components = head.OutFeatures;
+        }
+
+        if (dimensions < components)
+        {
+            components = dimensions.Value;
+            vector = _graph.Node("shortened", "Slice", [vector, _graph.Integers("shortened.start", 0), _graph.Integers("shortened.end", components), _graph.Integers("shortened.axis", 1)]);
+        }
+
+        if (normalize)
+        {
+            vector = _graph.Node("normalized", "LpNormalization", [vector], ("axis", 1), ("p", 2));
+        }
+
+        // What transformers.js pools itself comes first: it takes the first output that it knows.
+        if (tokenVectors)
+        {
+            _graph.Node(LastHiddenState, "Identity", [hidden[^1]]);
+            _graph.Output(LastHiddenState, "batch", "sequence", _config.HiddenSize.ToString(CultureInfo.InvariantCulture));
+        }
+
+        _graph.Node(SentenceEmbedding, "Identity", [vector]);
+        _graph.Output(SentenceEmbedding, "batch", components.ToString(CultureInfo.InvariantCulture));
+        return _graph;
+    }
+
+    private string Embeddings(string ids)
+    {
+        int h = _config.HiddenSize;
 
         // A single text has token type 0 throughout: that row of the type table is added to every position once, here.
-        float[] positions = checkpoint.ReadEncoderTensor("embeddings.position_embeddings.weight"); // (P, H)
-        ReadOnlySpan<float> type = checkpoint.ReadEncoderTensor("embeddings.token_type_embeddings.weight").AsSpan(0, h); // (H)
+        float[] positions = _checkpoint.ReadEncoderTensor("embeddings.position_embeddings.weight"); // (P, H)
+        ReadOnlySpan<float> type = _checkpoint.ReadEncoderTensor("embeddings.token_type_embeddings.weight").AsSpan(0, h); // (H)
         for (int at = 0; at < positions.Length; at += h)
         {
             TensorPrimitives.Add(positions.AsSpan(at, h), type, positions.AsSpan(at, h));
         }
 
         const string Name = "embeddings";
+        float[] words = _checkpoint.ReadEncoderTensor($"{Name}.word_embeddings.weight"); // (V, H)
+        if (_precision == OnnxPrecision.Int8)
+        {
+            return Int8Embeddings(Name, ids, words, positions);
+        }
+
         List<string> inputs =
         [
             ids,
             "", // no token types
-            graph.Weight($"{Name}.word_embeddings.weight", checkpoint.ReadEncoderTensor($"{Name}.word_embeddings.weight"), config.VocabularySize, h),
-            graph.Weight($"{Name}.position_and_type", positions, config.MaxPositions, h),
+            _graph.Weight($"{Name}.word_embeddings.weight", words, _config.VocabularySize, h),
+            _graph.Weight($"{Name}.position_and_type", positions, _config.MaxPositions, h),
             "", // no token type table
-            Vector(graph, checkpoint, $"{Name}.LayerNorm.weight"),
-            Vector(graph, checkpoint, $"{Name}.LayerNorm.bias"),
+            Vector($"{Name}.LayerNorm.weight"),
+            Vector($"{Name}.LayerNorm.bias"),
         ];
-        if (config.Family == ModelFamily.Roberta)
+        if (_config.Family == ModelFamily.Roberta)
         {
-            inputs.AddRange(["", RobertaPositions(graph, config, ids)]); // no mask; positions. BERT's are 0, 1, 2, ..., the operator's own
+            inputs.AddRange(["", RobertaPositions(ids)]); // no mask; positions. BERT's are 0, 1, 2, ..., the operator's own
         }
 
-        return graph.ContribNode([HiddenState(0), $"{Name}.tokens"], "EmbedLayerNormalization", inputs, ("epsilon", (float)config.LayerNormEpsilon)); // (B, T, H)
+        return _graph.ContribNode([HiddenState(0), $"{Name}.tokens"], "EmbedLayerNormalization", inputs, ("epsilon", (float)_config.LayerNormEpsilon)); // (B, T, H)
+    }
+
+    /// <summary>The table of words in 8 bits with a scale a word: most of a small model's size is this table.</summary>
+    private string Int8Embeddings(string name, string ids, float[] words, float[] positions)
+    {
+        int h = _config.HiddenSize;
+        Int8Matrix table = Int8Matrix.ScaledByRow(words, _config.VocabularySize, h);
+        string rows = _graph.Node($"{name}.rows", "Gather", [_graph.Weight($"{name}.word_embeddings.int8", table.Values, _config.VocabularySize, h), ids]); // (B, T, H)
+        string scales = _graph.Node($"{name}.scales", "Gather", [_graph.Weight($"{name}.word_embeddings.scale", table.Scales, _config.VocabularySize, 1), ids]); // (B, T, 1)
+        string word = _graph.Node($"{name}.words", "Mul", [_graph.Node($"{name}.rows_as_float", "Cast", [rows], ("to", (int)TensorProto.Types.DataType.Float)), scales]); // (B, T, H)
+
+        string place = _graph.Weight($"{name}.position_and_type", positions, _config.MaxPositions, h);
+        string position = _config.Family == ModelFamily.Roberta
+            ? _graph.Node($"{name}.positions", "Gather", [place, RobertaPositions(ids)]) // (B, T, H)
+            : _graph.Node($"{name}.positions", "Slice",
+                [place, _graph.Integers($"{name}.start", 0), _graph.Node($"{name}.length", "Shape", [ids], ("start", 1), ("end", 2)), _graph.Integers($"{name}.axis", 0)]); // (T, H)
+        return _graph.Node(HiddenState(0), "LayerNormalization",
+            [_graph.Node($"{name}.sum", "Add", [word, position]), Vector($"{name}.LayerNorm.weight"), Vector($"{name}.LayerNorm.bias")],
+            ("axis", -1), ("epsilon", (float)_config.LayerNormEpsilon)); // (B, T, H)
     }
 
     /// <summary>RoBERTa counts positions from pad + 1 over the tokens that are not padding; padding has position pad.</summary>
-    private static string RobertaPositions(OnnxGraph graph, EncoderConfig config, string ids)
+    private string RobertaPositions(string ids)
     {
-        string pad = graph.Scalar("pad", config.PadTokenId);
-        string isToken = graph.Node("positions.is_token", "Cast",
-            [graph.Node("positions.is_not_pad", "Not", [graph.Node("positions.is_pad", "Equal", [ids, pad])])], ("to", (int)TensorProto.Types.DataType.Int32)); // (B, T)
-        string count = graph.Node("positions.count", "CumSum", [isToken, graph.Scalar("positions.axis", 1)]); // 1, 2, 3, ..., n, n, n
-        return graph.Node("positions", "Add", [graph.Node("positions.from_one", "Mul", [count, isToken]), pad]); // (B, T)
+        string pad = _graph.Scalar("pad", _config.PadTokenId);
+        string isToken = _graph.Node("positions.is_token", "Cast",
+            [_graph.Node("positions.is_not_pad", "Not", [_graph.Node("positions.is_pad", "Equal", [ids, pad])])], ("to", (int)TensorProto.Types.DataType.Int32)); // (B, T)
+        string count = _graph.Node("positions.count", "CumSum", [isToken, _graph.Scalar("positions.axis", 1)]); // 1, 2, 3, ..., n, n, n
+        return _graph.Node("positions", "Add", [_graph.Node("positions.from_one", "Mul", [count, isToken]), pad]); // (B, T)
     }
 
     /// <summary>One layer: x ← LayerNorm(x + Attention(x)), x ← LayerNorm(x + W₂ gelu(W₁ x)).</summary>
-    private static string Layer(OnnxGraph graph, Checkpoint checkpoint, int layer, string x, string mask)
+    private string Layer(int layer, string x, string mask)
     {
-        EncoderConfig config = checkpoint.Config;
-        int h = config.HiddenSize;
-        string name = $"encoder.layer.{layer}";
-        string self = $"{name}.attention.self";
-
-        // The operator multiplies by the three matrices at once: columns query, key, value.
-        float[] weights = new float[3 * h * h]; // (H, 3H)
-        for (int part = 0; part < s_projections.Length; part++)
+        int h = _config.HiddenSize;
+        string self = $"encoder.layer.{layer}.attention.self";
+        float[] weights = [.. s_projections.SelectMany(projection => _checkpoint.ReadEncoderTensor($"{self}.{projection}.weight"))]; // (3H, H): query, key, value at once
+        (string, object)[] attributes = [("num_heads", _config.Heads), ("mask_filter_value", float.MinValue)];
+        string attended;
+        if (_precision == OnnxPrecision.Int8)
         {
-            Transpose(checkpoint.ReadEncoderTensor($"{self}.{s_projections[part]}.weight"), h, h, weights.AsSpan(part * h), 3 * h);
+            string product = Product($"{self}.product", x, $"{self}.qkv.weight", weights, 3 * h, h); // (B, T, 3H)
+            string[] parts = _graph.Node([.. s_projections.Select(projection => $"{self}.{projection}")], "Split", [product], ("axis", -1)); // 3 × (B, T, H)
+            attended = _graph.ContribNode($"{self}.output", "MultiHeadAttention", [.. parts, ProjectionBiases(self), mask], attributes); // (B, T, H)
+        }
+        else
+        {
+            attended = _graph.ContribNode($"{self}.output", "Attention",
+                [x, _graph.Weight($"{self}.qkv.weight", Transposed(weights, 3 * h, h), h, 3 * h), ProjectionBiases(self), mask], attributes); // (B, T, H)
         }
 
-        string attended = graph.ContribNode($"{self}.output", "Attention",
-            [x, graph.Weight($"{self}.qkv.weight", weights, h, 3 * h), ProjectionBiases(graph, checkpoint, self), mask],
-            ("num_heads", config.Heads), ("mask_filter_value", float.MinValue)); // (B, T, H)
-        return AfterAttention(graph, checkpoint, layer, x, attended);
+        return AfterAttention(layer, x, attended);
     }
 
     /// <summary>
     /// The last layer where only [CLS] is read: keys and values of every token, everything else of the first alone. The same
     /// numbers as <see cref="Layer"/> gives at position 0.
     /// </summary>
-    private static string FirstTokenOfLayer(OnnxGraph graph, Checkpoint checkpoint, int layer, string x, string mask)
+    private string FirstTokenOfLayer(int layer, string x, string mask)
     {
-        EncoderConfig config = checkpoint.Config;
-        int h = config.HiddenSize;
         string self = $"encoder.layer.{layer}.attention.self";
-        string first = graph.Node($"{self}.first", "Slice", [x, graph.Integers($"{self}.first.start", 0), graph.Integers($"{self}.first.end", 1), graph.Integers($"{self}.first.axis", 1)]); // (B, 1, H)
-        string attended = graph.ContribNode($"{self}.output", "MultiHeadAttention",
+        string first = _graph.Node($"{self}.first", "Slice", [x, _graph.Integers($"{self}.first.start", 0), _graph.Integers($"{self}.first.end", 1), _graph.Integers($"{self}.first.axis", 1)]); // (B, 1, H)
+        string attended = _graph.ContribNode($"{self}.output", "MultiHeadAttention",
             [
-                graph.Node($"{self}.query", "MatMul", [first, Matrix(graph, checkpoint, $"{self}.query.weight", h, h)]), // (B, 1, H)
-                graph.Node($"{self}.key", "MatMul", [x, Matrix(graph, checkpoint, $"{self}.key.weight", h, h)]), // (B, T, H)
-                graph.Node($"{self}.value", "MatMul", [x, Matrix(graph, checkpoint, $"{self}.value.weight", h, h)]), // (B, T, H)
-                ProjectionBiases(graph, checkpoint, self),
+                Product($"{self}.query", first, $"{self}.query.weight"), // (B, 1, H)
+                Product($"{self}.key", x, $"{self}.key.weight"), // (B, T, H)
+                Product($"{self}.value", x, $"{self}.value.weight"), // (B, T, H)
+                ProjectionBiases(self),
                 mask,
             ],
-            ("num_heads", config.Heads), ("mask_filter_value", float.MinValue)); // (B, 1, H)
-        return AfterAttention(graph, checkpoint, layer, first, attended);
+            ("num_heads", _config.Heads), ("mask_filter_value", float.MinValue)); // (B, 1, H)
+        return AfterAttention(layer, first, attended);
+
+        string Product(string output, string input, string name) => this.Product(output, input, name, _checkpoint.ReadEncoderTensor(name), _config.HiddenSize, _config.HiddenSize);
     }
 
-    private static string ProjectionBiases(OnnxGraph graph, Checkpoint checkpoint, string self)
+    private string ProjectionBiases(string self)
     {
-        float[] biases = [.. s_projections.SelectMany(projection => checkpoint.ReadEncoderTensor($"{self}.{projection}.bias"))]; // (3H)
-        return graph.Weight($"{self}.qkv.bias", biases, biases.Length);
+        float[] biases = [.. s_projections.SelectMany(projection => _checkpoint.ReadEncoderTensor($"{self}.{projection}.bias"))]; // (3H)
+        return _graph.Weight($"{self}.qkv.bias", biases, biases.Length);
     }
 
     /// <summary>What follows attention in a layer: its output projection, and the two linear layers with GELU between, each added to its input and normalised.</summary>
-    private static string AfterAttention(OnnxGraph graph, Checkpoint checkpoint, int layer, string x, string attended)
+    private string AfterAttention(int layer, string x, string attended)
     {
-        EncoderConfig config = checkpoint.Config;
-        int h = config.HiddenSize;
+        int h = _config.HiddenSize;
+        int i = _config.IntermediateSize;
         string name = $"encoder.layer.{layer}";
-        x = AddAndNormalize(graph, checkpoint, $"{name}.attention.output",
-            graph.Node($"{name}.attention.output.product", "MatMul", [attended, Matrix(graph, checkpoint, $"{name}.attention.output.dense.weight", h, h)]), x); // (B, T, H)
+        x = AddAndNormalize($"{name}.attention.output", Product($"{name}.attention.output.dense.weight", attended, h, h), x); // (B, T, H)
 
-        string inner = graph.Node($"{name}.intermediate.product", "MatMul", [x, Matrix(graph, checkpoint, $"{name}.intermediate.dense.weight", config.IntermediateSize, h)]); // (B, T, I)
-        inner = graph.ContribNode($"{name}.intermediate.gelu", "BiasGelu", [inner, Vector(graph, checkpoint, $"{name}.intermediate.dense.bias")]); // (B, T, I), by erf
-        string outer = graph.Node($"{name}.output.product", "MatMul", [inner, Matrix(graph, checkpoint, $"{name}.output.dense.weight", h, config.IntermediateSize)]); // (B, T, H)
-        return AddAndNormalize(graph, checkpoint, $"{name}.output", outer, x, HiddenState(layer + 1));
+        string inner = Product($"{name}.intermediate.dense.weight", x, i, h); // (B, T, I)
+        inner = _graph.ContribNode($"{name}.intermediate.gelu", "BiasGelu", [inner, Vector($"{name}.intermediate.dense.bias")]); // (B, T, I), by erf
+        string outer = Product($"{name}.output.dense.weight", inner, h, i); // (B, T, H)
+        return AddAndNormalize($"{name}.output", outer, x, HiddenState(layer + 1));
+
+        string Product(string weight, string input, int outFeatures, int inFeatures) =>
+            this.Product($"{weight}.product", input, weight, _checkpoint.ReadEncoderTensor(weight), outFeatures, inFeatures);
     }
 
     /// <summary>LayerNorm(residual + product + bias).</summary>
-    private static string AddAndNormalize(OnnxGraph graph, Checkpoint checkpoint, string name, string product, string residual, string? output = null) =>
-        graph.ContribNode(output ?? name, "SkipLayerNormalization",
-            [product, residual, Vector(graph, checkpoint, $"{name}.LayerNorm.weight"), Vector(graph, checkpoint, $"{name}.LayerNorm.bias"), Vector(graph, checkpoint, $"{name}.dense.bias")],
-            ("epsilon", (float)checkpoint.Config.LayerNormEpsilon));
+    private string AddAndNormalize(string name, string product, string residual, string? output = null) =>
+        _graph.ContribNode(output ?? name, "SkipLayerNormalization",
+            [product, residual, Vector($"{name}.LayerNorm.weight"), Vector($"{name}.LayerNorm.bias"), Vector($"{name}.dense.bias")],
+            ("epsilon", (float)_config.LayerNormEpsilon));
+
+    /// <summary>x Wᵀ, a linear layer without its bias.</summary>
+    /// <param name="output">The product's name.</param>
+    /// <param name="x">(B, T, in).</param>
+    /// <param name="name">The weight's name.</param>
+    /// <param name="weight">W, (out, in), as checkpoints have it.</param>
+    /// <param name="outFeatures">out.</param>
+    /// <param name="inFeatures">in.</param>
+    private string Product(string output, string x, string name, float[] weight, int outFeatures, int inFeatures)
+    {
+        float[] matrix = Transposed(weight, outFeatures, inFeatures); // (in, out)
+        return _precision == OnnxPrecision.Int8
+            ? Int8Product(output, x, name, Int8Matrix.ScaledByColumn(matrix, inFeatures, outFeatures), outFeatures, inFeatures)
+            : _graph.Node(output, "MatMul", [x, _graph.Weight(name, matrix, inFeatures, outFeatures)]); // (B, T, out)
+    }
+
+    /// <summary>
+    /// The product in 8-bit integers. A row of x is divided by its largest magnitude m and rounded to the 255 steps from −127/127 to 127/127, which are stored
+    /// around 128 because the fast kernels want the left side unsigned; what the integers give is scaled back by the column's scale and by m.
+    /// </summary>
+    private string Int8Product(string output, string x, string name, Int8Matrix matrix, int outFeatures, int inFeatures)
+    {
+        const float Step = 1f / Int8Matrix.Largest;
+        long[] last = [-1];
+        string magnitude = _graph.Node($"{output}.magnitude", "ReduceMax", [_graph.Node($"{output}.absolute", "Abs", [x])], ("axes", last), ("keepdims", 1)); // (B, T, 1)
+        magnitude = _graph.Node($"{output}.magnitude_above_0", "Max", [magnitude, _graph.Scalar($"{output}.least", 1e-30f)]); // a row of zeros stays one
+        string steps = _graph.Scalar($"{output}.step", Step);
+        string zero = _graph.Scalar($"{output}.zero", (byte)128);
+        string rows = _graph.Node($"{output}.rows", "QuantizeLinear", [_graph.Node($"{output}.unit_rows", "Div", [x, magnitude]), steps, zero]); // (B, T, in)
+        string product = _graph.ContribNode($"{output}.of_unit_rows", "MatMulIntegerToFloat",
+            [rows, _graph.Weight($"{name}.int8", matrix.Values, inFeatures, outFeatures), steps, _graph.Weight($"{name}.scale", matrix.Scales, outFeatures), zero]); // (B, T, out)
+        return _graph.Node(output, "Mul", [product, magnitude]); // (B, T, out)
+    }
 
     /// <summary>The mean over tokens of the average of the layers given.</summary>
-    private static string Mean(OnnxGraph graph, string mask, params ReadOnlySpan<string> layers)
+    private string Mean(string mask, params ReadOnlySpan<string> layers)
     {
-        string ones = graph.Node("mean.mask", "Cast", [mask], ("to", (int)TensorProto.Types.DataType.Float)); // (B, T)
-        string axis = graph.Integers("mean.axis", 1);
-        string shares = graph.Node("mean.shares", "Div", [ones, graph.Node("mean.tokens", "ReduceSum", [ones, axis])]); // (B, T), 1 / tokens or 0
+        string ones = _graph.Node("mean.mask", "Cast", [mask], ("to", (int)TensorProto.Types.DataType.Float)); // (B, T)
+        string axis = _graph.Integers("mean.axis", 1);
+        string shares = _graph.Node("mean.shares", "Div", [ones, _graph.Node("mean.tokens", "ReduceSum", [ones, axis])]); // (B, T), 1 / tokens or 0
         string x = layers[0];
         if (layers.Length == 2)
         {
-            string half = graph.Scalar("mean.half", 0.5f);
-            x = graph.Node("mean.of_layers", "Mul", [graph.Node("mean.sum_of_layers", "Add", [layers[0], layers[1]]), half]); // (B, T, H)
+            string half = _graph.Scalar("mean.half", 0.5f);
+            x = _graph.Node("mean.of_layers", "Mul", [_graph.Node("mean.sum_of_layers", "Add", [layers[0], layers[1]]), half]); // (B, T, H)
         }
 
-        string product = graph.Node("mean.product", "MatMul", [graph.Node("mean.row", "Unsqueeze", [shares, axis]), x]); // (B, 1, T) · (B, T, H) = (B, 1, H)
-        return graph.Node("pooled", "Squeeze", [product, axis]); // (B, H)
+        string product = _graph.Node("mean.product", "MatMul", [_graph.Node("mean.row", "Unsqueeze", [shares, axis]), x]); // (B, 1, T) · (B, T, H) = (B, 1, H)
+        return _graph.Node("pooled", "Squeeze", [product, axis]); // (B, H)
     }
 
-    private static string Head(OnnxGraph graph, DenseHead head, string vector)
+    private string Head(DenseHead head, string vector)
     {
-        string y = graph.Node("head.linear", "Gemm",
-            [vector, graph.Weight("head.weight", head.Weight, head.OutFeatures, head.InFeatures), graph.Weight("head.bias", head.Bias, head.OutFeatures)], ("transB", 1));
-        return head.Tanh ? graph.Node("head.tanh", "Tanh", [y]) : y;
+        string y = _graph.Node("head.linear", "Gemm",
+            [vector, _graph.Weight("head.weight", head.Weight, head.OutFeatures, head.InFeatures), _graph.Weight("head.bias", head.Bias, head.OutFeatures)], ("transB", 1));
+        return head.Tanh ? _graph.Node("head.tanh", "Tanh", [y]) : y;
     }
 
-    private static string Vector(OnnxGraph graph, Checkpoint checkpoint, string name)
+    private string Vector(string name)
     {
-        float[] values = checkpoint.ReadEncoderTensor(name);
-        return graph.Weight(name, values, values.Length);
+        float[] values = _checkpoint.ReadEncoderTensor(name);
+        return _graph.Weight(name, values, values.Length);
     }
 
-    /// <summary>A linear layer's matrix, (out, in) in the file, as a product from the right wants it: (in, out).</summary>
-    private static string Matrix(OnnxGraph graph, Checkpoint checkpoint, string name, int outFeatures, int inFeatures)
+    /// <summary>A matrix (rows, columns) as (columns, rows): linear layers are stored (out, in), a product from the right wants (in, out).</summary>
+    private static float[] Transposed(float[] source, int rows, int columns)
     {
-        float[] transposed = new float[(long)outFeatures * inFeatures];
-        Transpose(checkpoint.ReadEncoderTensor(name), outFeatures, inFeatures, transposed, outFeatures);
-        return graph.Weight(name, transposed, inFeatures, outFeatures);
-    }
+        float[] target = new float[source.Length];
 
-    private static void Transpose(ReadOnlySpan<float> source, int rows, int columns, Span<float> target, int targetStride)
-    {
         // In tiles, so that both sides stay in the first cache.
         const int Tile = 32;
         for (int rowTile = 0; rowTile < rows; rowTile += Tile)
@@ -234,10 +326,12 @@ internal static class EncoderGraph
                 {
                     for (int row = rowTile; row < lastRow; row++)
                     {
-                        target[(column * targetStride) + row] = source[(row * columns) + column];
+                        target[(column * rows) + row] = source[(row * columns) + column];
                     }
                 }
             }
         }
+
+        return target;
     }
 }

@@ -5,66 +5,73 @@ namespace SimCse.Inference;
 
 /// <summary>
 /// An encoder's graph in ONNX Runtime. Any number of threads may run it at once. Many batches are fastest each on a thread of its own, which wait
-/// for nothing; one batch alone is answered soonest by all threads together: so there are two sessions over the same weights, packed
-/// once, of which the second is made when it is first needed.
+/// for nothing; one batch alone is answered soonest by all threads together: so there are two sessions, each made when it is first needed;
+/// for a graph built here they share the weights, packed once.
 /// </summary>
 internal sealed class EncoderSession : IDisposable
 {
-    private static readonly string[] s_inputs = [EncoderGraph.InputIds, EncoderGraph.AttentionMask];
-    private static readonly string[] s_outputs = [EncoderGraph.SentenceEmbedding];
-
     private readonly (string Name, OrtValue Value)[] _weights;
     private readonly PrePackedWeightsContainer _packedWeights = new();
-    private readonly InferenceSession _oneThread;
+    private readonly Lazy<InferenceSession> _oneThread;
     private readonly Lazy<InferenceSession> _allThreads;
     private readonly RunOptions _runOptions = new();
+    private readonly string[] _inputs;
+    private readonly string[] _outputs;
 
-    /// <summary>Makes the graph ready to run; the weights stay where they lie.</summary>
+    private EncoderSession(Func<int, EncoderSession, InferenceSession> open, (string Name, OrtValue Value)[] weights, int threads, string[] inputs, string output)
+    {
+        _weights = weights;
+        _inputs = inputs;
+        _outputs = [output];
+        _oneThread = new Lazy<InferenceSession>(() => open(1, this));
+        _allThreads = threads == 1 ? _oneThread : new Lazy<InferenceSession>(() => open(threads, this));
+    }
+
+    /// <summary>A graph built here; the weights stay where they lie.</summary>
     /// <param name="graph">From <see cref="EncoderGraph"/>.</param>
     /// <param name="threads">How many threads a batch may have to itself.</param>
-    public EncoderSession(OnnxGraph graph, int threads)
+    public static EncoderSession ForGraph(OnnxGraph graph, int threads)
     {
-        _weights = [.. graph.Weights.Select(weight => (weight.Name, OrtValue.CreateTensorValueFromMemory(weight.Values, weight.Shape)))];
-        byte[] model = graph.ToModel().ToByteArray();
-        _oneThread = Open(model, 1);
-        _allThreads = threads == 1 ? new Lazy<InferenceSession>(_oneThread) : new Lazy<InferenceSession>(() => Open(model, threads));
+        // What is widened when the session opens has to lie in the message: ONNX Runtime computes constants before it takes what it was handed.
+        bool inside = graph.Weights.Any(weight => weight.Values is Float16[]);
+        byte[] model = inside ? graph.ToBytes() : graph.ToModel().ToByteArray();
+        return new EncoderSession(
+            (count, session) =>
+            {
+                using SessionOptions options = Options(count);
+                foreach ((string name, OrtValue value) in session._weights)
+                {
+                    options.AddInitializer(name, value);
+                }
+
+                return new InferenceSession(model, options, session._packedWeights);
+            },
+            inside ? [] : [.. graph.Weights.Select(weight => (weight.Name, weight.ToOrtValue()))],
+            threads,
+            [EncoderGraph.InputIds, EncoderGraph.AttentionMask],
+            EncoderGraph.SentenceEmbedding);
     }
 
-    /// <summary>Runs one batch.</summary>
-    /// <param name="ids">Token ids, B × T, row-major.</param>
-    /// <param name="mask">1 for a token, 0 for padding, B × T.</param>
-    /// <param name="output">Receives the vectors, B × H.</param>
-    /// <param name="rows">B.</param>
-    /// <param name="alone">Whether no other batch of the call is running: then all threads work on this one.</param>
-    public void Run(Memory<long> ids, Memory<long> mask, Memory<float> output, int rows, bool alone)
-    {
-        long[] tokens = [rows, ids.Length / rows];
-        long[] vectors = [rows, output.Length / rows];
-        using OrtValue idsValue = OrtValue.CreateTensorValueFromMemory(OrtMemoryInfo.DefaultInstance, ids, tokens);
-        using OrtValue maskValue = OrtValue.CreateTensorValueFromMemory(OrtMemoryInfo.DefaultInstance, mask, tokens);
-        using OrtValue outputValue = OrtValue.CreateTensorValueFromMemory(OrtMemoryInfo.DefaultInstance, output, vectors);
-        (alone ? _allThreads.Value : _oneThread).Run(_runOptions, s_inputs, [idsValue, maskValue], s_outputs, [outputValue]);
-    }
-
-    public void Dispose()
-    {
-        if (_allThreads.IsValueCreated)
+    /// <summary>An ONNX file.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="threads">How many threads a batch may have to itself.</param>
+    /// <param name="inputs">Of the file's inputs, those to feed: token ids, attention mask, then token types where the file wants them.</param>
+    /// <param name="output">The output to read.</param>
+    public static EncoderSession ForFile(string path, int threads, string[] inputs, string output) => new(
+        (count, _) =>
         {
-            _allThreads.Value.Dispose();
-        }
+            using SessionOptions options = Options(count);
+            return new InferenceSession(path, options);
+        },
+        [],
+        threads,
+        inputs,
+        output);
 
-        _oneThread.Dispose();
-        _runOptions.Dispose();
-        _packedWeights.Dispose();
-        foreach ((_, OrtValue value) in _weights)
-        {
-            value.Dispose();
-        }
-    }
-
-    private InferenceSession Open(byte[] model, int threads)
+    /// <summary>How sessions of this class are set up.</summary>
+    public static SessionOptions Options(int threads)
     {
-        using SessionOptions options = new()
+        SessionOptions options = new()
         {
             IntraOpNumThreads = threads,
             InterOpNumThreads = 1,
@@ -74,11 +81,41 @@ internal sealed class EncoderSession : IDisposable
 
         // Threads spin while a batch runs, since the next piece of work is microseconds away, and sleep once it is done.
         options.AddSessionConfigEntry("session.force_spinning_stop", "1");
-        foreach ((string name, OrtValue value) in _weights)
+        return options;
+    }
+
+    /// <summary>Runs one batch.</summary>
+    /// <param name="ids">Token ids, B × T, row-major.</param>
+    /// <param name="mask">1 for a token, 0 for padding, B × T.</param>
+    /// <param name="output">Receives the output, of shape <paramref name="shape"/>.</param>
+    /// <param name="shape">(B, H), or (B, T, H) where the output holds token vectors.</param>
+    /// <param name="alone">Whether no other batch of the call is running: then all threads work on this one.</param>
+    public void Run(Memory<long> ids, Memory<long> mask, Memory<float> output, long[] shape, bool alone)
+    {
+        long[] tokens = [shape[0], ids.Length / shape[0]];
+        using OrtValue idsValue = OrtValue.CreateTensorValueFromMemory(OrtMemoryInfo.DefaultInstance, ids, tokens);
+        using OrtValue maskValue = OrtValue.CreateTensorValueFromMemory(OrtMemoryInfo.DefaultInstance, mask, tokens);
+        using OrtValue? typesValue = _inputs.Length > 2 ? OrtValue.CreateTensorValueFromMemory(new long[ids.Length], tokens) : null; // a single text has type 0 throughout
+        using OrtValue outputValue = OrtValue.CreateTensorValueFromMemory(OrtMemoryInfo.DefaultInstance, output, shape);
+        OrtValue[] values = typesValue is null ? [idsValue, maskValue] : [idsValue, maskValue, typesValue];
+        (alone ? _allThreads : _oneThread).Value.Run(_runOptions, _inputs, values, _outputs, [outputValue]);
+    }
+
+    public void Dispose()
+    {
+        foreach (Lazy<InferenceSession> session in (ReadOnlySpan<Lazy<InferenceSession>>)[_oneThread, _allThreads])
         {
-            options.AddInitializer(name, value);
+            if (session.IsValueCreated)
+            {
+                session.Value.Dispose();
+            }
         }
 
-        return new InferenceSession(model, options, _packedWeights);
+        _runOptions.Dispose();
+        _packedWeights.Dispose();
+        foreach ((_, OrtValue value) in _weights)
+        {
+            value.Dispose();
+        }
     }
 }

@@ -1,14 +1,47 @@
 using System.Globalization;
+using System.Numerics.Tensors;
+using System.Runtime.InteropServices;
 using Google.Protobuf;
+using Microsoft.ML.OnnxRuntime;
 using Onnx;
 
 namespace SimCse.Inference;
 
-/// <summary>A float32 constant of a graph: row-major values that stay outside the ONNX message.</summary>
+/// <summary>A constant of a graph: row-major values that stay outside the ONNX message.</summary>
 /// <param name="Name">The name that nodes know it by.</param>
-/// <param name="Values">As many as the shape says; handed to ONNX Runtime where they lie.</param>
+/// <param name="Values">float[], Float16[] or sbyte[], as many as the shape says; handed to ONNX Runtime where they lie.</param>
 /// <param name="Shape">The sizes of its axes.</param>
-internal sealed record GraphWeight(string Name, float[] Values, long[] Shape);
+internal sealed record GraphWeight(string Name, Array Values, long[] Shape)
+{
+    /// <summary>The element type as ONNX has it.</summary>
+    public TensorProto.Types.DataType Type => Values switch
+    {
+        float[] => TensorProto.Types.DataType.Float,
+        Float16[] => TensorProto.Types.DataType.Float16,
+        sbyte[] => TensorProto.Types.DataType.Int8,
+        _ => throw Unknown(),
+    };
+
+    /// <summary>The values' bytes, little-endian.</summary>
+    public ReadOnlySpan<byte> Bytes => Values switch
+    {
+        float[] values => MemoryMarshal.AsBytes<float>(values),
+        Float16[] values => MemoryMarshal.AsBytes<Float16>(values),
+        sbyte[] values => MemoryMarshal.AsBytes<sbyte>(values),
+        _ => throw Unknown(),
+    };
+
+    /// <summary>The values where they lie, as ONNX Runtime takes them.</summary>
+    public OrtValue ToOrtValue() => Values switch
+    {
+        float[] values => OrtValue.CreateTensorValueFromMemory(values, Shape),
+        Float16[] values => OrtValue.CreateTensorValueFromMemory(values, Shape),
+        sbyte[] values => OrtValue.CreateTensorValueFromMemory(values, Shape),
+        _ => throw Unknown(),
+    };
+
+    private InvalidOperationException Unknown() => new($"{Name}: weights of type {Values.GetType()} are not written by this graph");
+}
 
 /// <summary>
 /// An ONNX graph in the making: every call adds one node (or constant) and returns the name of what it gives, so that a model is
@@ -24,8 +57,19 @@ internal sealed class OnnxGraph
     // their stead, and never opens it; the working directory always exists.
     private const string WeightsLocation = ".";
 
+    // What protobuf can read back: 2 GB, less what the message needs beside the weights.
+    private const long LargestFile = int.MaxValue - (1 << 20);
+
+    // Under this length storing half precision saves nothing worth a node.
+    private const int ShortestHalf = 4096;
+
     private readonly GraphProto _graph = new() { Name = "SimCse" };
     private readonly List<GraphWeight> _weights = [];
+    private readonly bool _halfWeights;
+
+    /// <summary>An empty graph.</summary>
+    /// <param name="halfWeights">Whether float32 weights are stored as float16, and widened when the graph is opened.</param>
+    public OnnxGraph(bool halfWeights = false) => _halfWeights = halfWeights;
 
     public IReadOnlyList<GraphWeight> Weights => _weights;
 
@@ -37,15 +81,28 @@ internal sealed class OnnxGraph
 
     public void Output(string name, params string[] axes) => _graph.Output.Add(Value(name, TensorProto.Types.DataType.Float, axes));
 
+    /// <summary>A float32 constant.</summary>
     public string Weight(string name, float[] values, params long[] shape)
     {
-        TensorProto tensor = new() { Name = name, DataType = (int)TensorProto.Types.DataType.Float, DataLocation = TensorProto.Types.DataLocation.External };
-        tensor.Dims.AddRange(shape);
-        tensor.ExternalData.Add(new StringStringEntryProto { Key = "location", Value = WeightsLocation });
-        _graph.Initializer.Add(tensor);
-        _weights.Add(new GraphWeight(name, values, shape));
-        return name;
+        if (!_halfWeights || values.Length < ShortestHalf)
+        {
+            return Declare(new GraphWeight(name, values, shape));
+        }
+
+        Half[] halves = new Half[values.Length];
+        TensorPrimitives.ConvertToHalf(values, halves);
+        int large = Array.FindIndex(halves, Half.IsInfinity);
+        if (large >= 0 && float.IsFinite(values[large]))
+        {
+            throw new InvalidDataException($"{name}: the value {values[large]} is too large for float16 (at most 65504)");
+        }
+
+        Declare(new GraphWeight($"{name}.half", MemoryMarshal.Cast<Half, Float16>(halves).ToArray(), shape));
+        return Node(name, "Cast", [$"{name}.half"], ("to", (int)TensorProto.Types.DataType.Float)); // computed once, when the graph is opened
     }
+
+    /// <summary>An 8-bit integer constant.</summary>
+    public string Weight(string name, sbyte[] values, params long[] shape) => Declare(new GraphWeight(name, values, shape));
 
     /// <summary>A constant list of integers, such as axes or bounds.</summary>
     public string Integers(string name, params long[] values)
@@ -75,6 +132,15 @@ internal sealed class OnnxGraph
         return name;
     }
 
+    /// <summary>One unsigned 8-bit integer without axes.</summary>
+    public string Scalar(string name, byte value)
+    {
+        TensorProto tensor = new() { Name = name, DataType = (int)TensorProto.Types.DataType.Uint8 };
+        tensor.Int32Data.Add(value);
+        _graph.Initializer.Add(tensor);
+        return name;
+    }
+
     /// <summary>Adds a node with one output, named <paramref name="output"/>. An input left out is the empty string.</summary>
     public string Node(string output, string operation, IEnumerable<string> inputs, params (string Name, object Value)[] attributes) =>
         Node("", [output], operation, inputs, attributes);
@@ -87,12 +153,70 @@ internal sealed class OnnxGraph
     public string ContribNode(string[] outputs, string operation, IEnumerable<string> inputs, params (string Name, object Value)[] attributes) =>
         Node(Contrib, outputs, operation, inputs, attributes);
 
+    /// <summary>Adds a node of ONNX itself that has several outputs.</summary>
+    public string[] Node(string[] outputs, string operation, IEnumerable<string> inputs, params (string Name, object Value)[] attributes)
+    {
+        Node("", outputs, operation, inputs, attributes);
+        return outputs;
+    }
+
+    /// <summary>The model with its weights outside, to be handed over by <see cref="Weights"/>.</summary>
     public ModelProto ToModel()
     {
         ModelProto model = new() { IrVersion = 8, ProducerName = "SimCse", Graph = _graph };
         model.OpsetImport.Add(new OperatorSetIdProto { Domain = "", Version = 17 });
         model.OpsetImport.Add(new OperatorSetIdProto { Domain = Contrib, Version = 1 });
         return model;
+    }
+
+    /// <summary>Writes the model as one ONNX file, weights inside.</summary>
+    /// <param name="stream">Where to.</param>
+    /// <param name="metadata">Names and values that the file carries beside the graph.</param>
+    /// <exception cref="InvalidDataException">The weights exceed the 2 GB that one file can hold.</exception>
+    public void Write(Stream stream, IEnumerable<KeyValuePair<string, string>> metadata)
+    {
+        long bytes = _weights.Sum(weight => (long)weight.Bytes.Length);
+        if (bytes > LargestFile)
+        {
+            throw new InvalidDataException($"the model has {bytes} bytes of weights; one ONNX file holds at most {LargestFile}: export with a smaller precision");
+        }
+
+        ModelProto model = ToModel().Clone();
+        Dictionary<string, GraphWeight> weights = _weights.ToDictionary(weight => weight.Name, StringComparer.Ordinal);
+        foreach (TensorProto tensor in model.Graph.Initializer)
+        {
+            if (weights.TryGetValue(tensor.Name, out GraphWeight? weight))
+            {
+                tensor.ExternalData.Clear();
+                tensor.DataLocation = TensorProto.Types.DataLocation.Default;
+                tensor.RawData = ByteString.CopyFrom(weight.Bytes);
+            }
+        }
+
+        foreach ((string key, string value) in metadata)
+        {
+            model.MetadataProps.Add(new StringStringEntryProto { Key = key, Value = value });
+        }
+
+        model.WriteTo(stream);
+    }
+
+    /// <summary>The model with its weights inside.</summary>
+    public byte[] ToBytes()
+    {
+        using MemoryStream stream = new();
+        Write(stream, []);
+        return stream.ToArray();
+    }
+
+    private string Declare(GraphWeight weight)
+    {
+        TensorProto tensor = new() { Name = weight.Name, DataType = (int)weight.Type, DataLocation = TensorProto.Types.DataLocation.External };
+        tensor.Dims.AddRange(weight.Shape);
+        tensor.ExternalData.Add(new StringStringEntryProto { Key = "location", Value = WeightsLocation });
+        _graph.Initializer.Add(tensor);
+        _weights.Add(weight);
+        return weight.Name;
     }
 
     private static ValueInfoProto Value(string name, TensorProto.Types.DataType type, string[] axes)
@@ -117,6 +241,7 @@ internal sealed class OnnxGraph
         {
             node.Attribute.Add(value switch
             {
+                long[] numbers => Integers(name, numbers),
                 int number => new AttributeProto { Name = name, Type = AttributeProto.Types.AttributeType.Int, I = number },
                 float number => new AttributeProto { Name = name, Type = AttributeProto.Types.AttributeType.Float, F = number },
                 string text => new AttributeProto { Name = name, Type = AttributeProto.Types.AttributeType.String, S = ByteString.CopyFromUtf8(text) },
@@ -126,5 +251,12 @@ internal sealed class OnnxGraph
 
         _graph.Node.Add(node);
         return outputs[0];
+
+        static AttributeProto Integers(string name, long[] numbers)
+        {
+            AttributeProto attribute = new() { Name = name, Type = AttributeProto.Types.AttributeType.Ints };
+            attribute.Ints.AddRange(numbers);
+            return attribute;
+        }
     }
 }

@@ -89,7 +89,7 @@ public sealed class EncoderGraphTests
         weights = [];
         foreach (GraphWeight weight in graph.Weights)
         {
-            OrtValue value = OrtValue.CreateTensorValueFromMemory(weight.Values, weight.Shape);
+            OrtValue value = weight.ToOrtValue();
             weights.Add(value);
             options.AddInitializer(weight.Name, value);
         }

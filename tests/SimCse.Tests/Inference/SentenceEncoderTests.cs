@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using SimCse.Checkpoints;
 
@@ -40,9 +39,7 @@ public sealed class SentenceEncoderTests
     [InlineData("roberta-mean")] // the mean, normalised
     public void Vectors_equal_those_of_sentence_transformers(string name)
     {
-        using JsonDocument json = JsonDocument.Parse(File.ReadAllText(RepositoryPaths.Fixture("sentence-transformers-6", "vectors.json")));
-        string[] sentences = [.. json.RootElement.GetProperty("sentences").EnumerateArray().Select(sentence => sentence.GetString()!)];
-        float[] expected = [.. json.RootElement.GetProperty("vectors").GetProperty(name).EnumerateArray().SelectMany(row => row.EnumerateArray()).Select(value => value.GetSingle())];
+        (string[] sentences, float[] expected) = SentenceTransformersVectors.Read(name);
         using SentenceEncoder encoder = SentenceEncoder.Load(RepositoryPaths.Fixture("sentence-transformers-6", name), new() { Normalize = null });
 
         VectorAssert.Close(expected, encoder.Encode(sentences, Cancellation).Values);
@@ -134,6 +131,73 @@ public sealed class SentenceEncoderTests
         Assert.Equal(2, encoder.TruncatedTexts);
         VectorAssert.Close(vectors[1], vectors[2]);
         VectorAssert.Close(vectors[0], vectors[3]);
+    }
+
+    [Fact]
+    public void A_text_that_is_too_long_can_be_refused()
+    {
+        using SentenceEncoder encoder = SentenceEncoder.Load(RepositoryPaths.Fixture("tiny-bert"), new() { Pooling = Pooling.Avg, RefuseTruncation = true });
+        string words = string.Join(' ', Enumerable.Repeat("dogs", 100));
+
+        TextTooLongException error = Assert.Throws<TextTooLongException>(() => encoder.Encode(["short", "short", words], Cancellation));
+
+        Assert.Equal((2, 64), (error.Index, error.MaxLength));
+        Assert.Equal(0, encoder.TruncatedTexts);
+    }
+
+    [Fact]
+    public async Task A_stream_gives_the_same_vectors_in_its_order()
+    {
+        using Goldens goldens = Goldens.Open("tiny-bert");
+        using SentenceEncoder encoder = TinyBert();
+        int count = 5000; // several windows, and a part of one
+        IEnumerable<string> texts = Enumerable.Range(0, count).Select(i => goldens.Sentences[i % goldens.Sentences.Length]);
+        float[] expected = goldens.Floats("pooled.avg");
+        int row = 0;
+        await foreach (EncodedSentence sentence in encoder.EncodeAsync(texts.ToAsyncEnumerable(), Cancellation))
+        {
+            int golden = row++ % goldens.Sentences.Length;
+            Assert.Equal(goldens.Sentences[golden], sentence.Text);
+            VectorAssert.Close(expected.AsSpan(golden * 32, 32), sentence.Vector.Span);
+        }
+
+        Assert.Equal(count, row);
+    }
+
+    [Fact]
+    public async Task A_stream_is_read_no_further_than_two_windows_ahead()
+    {
+        using SentenceEncoder encoder = TinyBert();
+        int read = 0;
+        await using IAsyncEnumerator<EncodedSentence> stream = encoder.EncodeAsync(Enumerable.Range(0, 1_000_000).Select(_ => $"text {read++}").ToAsyncEnumerable(), Cancellation).GetAsyncEnumerator(Cancellation);
+
+        Assert.True(await stream.MoveNextAsync());
+        Assert.InRange(read, 1, 2 * 2048);
+    }
+
+    [Fact]
+    public async Task A_stream_that_fails_or_is_cancelled_says_so()
+    {
+        using SentenceEncoder encoder = TinyBert();
+        await Assert.ThrowsAsync<TimeoutException>(async () => await encoder.EncodeAsync(Failing().ToAsyncEnumerable(), Cancellation).CountAsync(Cancellation));
+        using CancellationTokenSource source = new();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () =>
+        {
+            await foreach (EncodedSentence _ in encoder.EncodeAsync(Enumerable.Repeat("x", 100_000).ToAsyncEnumerable(), source.Token))
+            {
+                source.Cancel();
+            }
+        });
+
+        static IEnumerable<string> Failing()
+        {
+            for (int i = 0; i < 3000; i++)
+            {
+                yield return "x";
+            }
+
+            throw new TimeoutException();
+        }
     }
 
     [Fact]

@@ -1,0 +1,29 @@
+using Microsoft.Extensions.AI;
+using SimCse;
+using SimCse.Extensions.AI;
+
+namespace Microsoft.Extensions.DependencyInjection;
+
+/// <summary>Registers a model for dependency injection.</summary>
+public static class SimCseServiceCollectionExtensions
+{
+    /// <summary>
+    /// Adds one <see cref="SentenceEncoder"/> for the application, also as <see cref="ISentenceEncoder"/> and as
+    /// <see cref="IEmbeddingGenerator{TInput, TEmbedding}"/> of <see cref="string"/> and <see cref="Embedding{T}"/> of <see cref="float"/>. It is loaded when it is first asked for, and its vectors have length one
+    /// where the options say nothing else.
+    /// </summary>
+    /// <param name="services">The application's services.</param>
+    /// <param name="directory">The model's directory.</param>
+    /// <param name="options">As for <see cref="SentenceEncoder.Load"/>; null for what the directory says, with vectors of length one.</param>
+    /// <returns><paramref name="services"/>.</returns>
+    public static IServiceCollection AddSimCse(this IServiceCollection services, string directory, SentenceEncoderOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(services);
+        ArgumentException.ThrowIfNullOrEmpty(directory);
+        string name = Path.GetFileName(Path.TrimEndingDirectorySeparator(directory));
+        services.AddSingleton(_ => SentenceEncoder.Load(directory, options ?? new SentenceEncoderOptions { Normalize = true }));
+        services.AddSingleton<ISentenceEncoder>(provider => provider.GetRequiredService<SentenceEncoder>());
+        services.AddSingleton<IEmbeddingGenerator<string, Embedding<float>>>(provider => new SentenceEmbeddingGenerator(provider.GetRequiredService<SentenceEncoder>(), name));
+        return services;
+    }
+}
