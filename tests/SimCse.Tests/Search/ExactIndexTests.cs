@@ -77,6 +77,41 @@ public sealed class ExactIndexTests
         Assert.Equal([0, 1, 2, 3], index.Search([0f, 0f], 4, Cancellation).Select(hit => hit.Row));
     }
 
+    [Theory]
+    [InlineData(VectorPrecision.Int8, 0.99)]
+    [InlineData(VectorPrecision.Bit, 0.95)]
+    public void Codes_find_nearly_all_that_a_double_loop_finds_and_score_them_in_float32(VectorPrecision precision, double least)
+    {
+        EmbeddingMatrix vectors = Clustered(20_000, 200, seed: 5), queries = Clustered(20, 200, seed: 6);
+        IReadOnlyList<SearchHit>[] found = new ExactIndex(vectors, precision).Search(queries, 10, Cancellation);
+
+        int right = 0;
+        for (int q = 0; q < found.Length; q++)
+        {
+            Assert.Equal(10, found[q].Count);
+            Assert.All(found[q], hit => Assert.Equal(Cosine(queries[q], vectors[hit.Row]), hit.Score, 1e-5));
+            Assert.Equal(found[q].OrderByDescending(hit => hit.Score), found[q]);
+            double tenth = Enumerable.Range(0, vectors.Count).Select(row => Cosine(queries[q], vectors[row])).OrderDescending().ElementAt(9);
+            right += found[q].Count(hit => hit.Score >= tenth - 1e-6);
+        }
+
+        Assert.InRange(right / 200.0, least, 1);
+    }
+
+    [Theory]
+    [InlineData(VectorPrecision.Int8)]
+    [InlineData(VectorPrecision.Bit)]
+    public void Codes_find_the_same_for_one_query_and_for_the_same_among_many(VectorPrecision precision)
+    {
+        EmbeddingMatrix vectors = Clustered(5003, 70, seed: 3), queries = Clustered(7, 70, seed: 4);
+        ExactIndex index = new(vectors, precision, oversampling: 3);
+        IReadOnlyList<SearchHit>[] together = index.Search(queries, 5, Cancellation);
+        for (int q = 0; q < queries.Count; q++)
+        {
+            Assert.Equal(together[q], index.Search(queries[q], 5, Cancellation));
+        }
+    }
+
     [Fact]
     public void An_empty_matrix_gives_no_hits_and_no_queries_give_no_lists()
     {
@@ -107,6 +142,19 @@ public sealed class ExactIndexTests
     {
         System.Random random = new(seed);
         return new EmbeddingMatrix([.. Enumerable.Range(0, count * dimensions).Select(_ => (random.NextSingle() * 2) - 1)], count, dimensions);
+    }
+
+    /// <summary>Vectors around 300 centres, all leaning in one direction as sentence vectors do. The centres are the same for every seed.</summary>
+    private static EmbeddingMatrix Clustered(int count, int dimensions, int seed)
+    {
+        EmbeddingMatrix centres = Random(300, dimensions, seed: 77), noise = Random(count, dimensions, seed);
+        float[] values = new float[count * dimensions];
+        for (int i = 0; i < values.Length; i++)
+        {
+            values[i] = 0.5f + centres[i / dimensions % 300][i % dimensions] + (0.7f * noise.Values[i]);
+        }
+
+        return new EmbeddingMatrix(values, count, dimensions);
     }
 
     private static double Cosine(ReadOnlySpan<float> a, ReadOnlySpan<float> b)
