@@ -25,7 +25,7 @@ public sealed class ExactIndex
     private readonly EmbeddingMatrix _vectors;
     private readonly float[] _inverseLengths;
     private readonly int _oversampling;
-    private readonly Int8Codes? _int8;
+    private readonly byte[]? _records; // int8: n × Stride(H)
     private readonly SignCodes? _signs;
 
     /// <summary>Makes the rows of <paramref name="vectors"/> searchable.</summary>
@@ -51,7 +51,7 @@ public sealed class ExactIndex
                 break;
             case VectorPrecision.Int8:
                 _oversampling = oversampling ?? Int8Oversampling;
-                _int8 = new Int8Codes(vectors, _inverseLengths);
+                _records = Records(vectors, _inverseLengths);
                 break;
             case VectorPrecision.Bit:
                 _oversampling = oversampling ?? BitOversampling;
@@ -106,7 +106,7 @@ public sealed class ExactIndex
         k = Math.Min(k, Count);
         int candidates = (int)Math.Min(Count, (long)k * _oversampling);
         float[] inverseLengths = InverseLengths(queries, "query");
-        Int8Queries? codes = _int8 is null ? null : new Int8Queries(queries);
+        Int8Queries? codes = _records is null ? null : new Int8Queries(queries, inverseLengths);
         ulong[]? signs = _signs?.Encode(queries, inverseLengths);
         int blockRows = Math.Max(1, BlockValues / Dimensions);
         int blocks = (int)(((long)Count + blockRows - 1) / blockRows);
@@ -125,9 +125,9 @@ public sealed class ExactIndex
                 cancellationToken.ThrowIfCancellationRequested();
                 int first = block * blockRows;
                 int end = (int)Math.Min(Count, (long)first + blockRows);
-                if (_int8 is not null)
+                if (codes is not null)
                 {
-                    _int8.Scan(codes!, first, end, mine);
+                    ScanRecords(codes, first, end, mine);
                 }
                 else if (_signs is not null)
                 {
@@ -159,6 +159,27 @@ public sealed class ExactIndex
     }
 
     private static TopHits[] NewTopHits(int queries, int k) => [.. Enumerable.Range(0, queries).Select(_ => new TopHits(k))];
+
+    private static byte[] Records(EmbeddingMatrix vectors, float[] inverseLengths)
+    {
+        int stride = Int8Products.Stride(vectors.Dimensions);
+        if ((long)vectors.Count * stride > Array.MaxLength)
+        {
+            throw new ArgumentException($"{vectors.Count} × {vectors.Dimensions} vectors are {(long)vectors.Count * stride} bytes of codes; expected at most {Array.MaxLength}: use SentenceIndex, or several indexes", nameof(vectors));
+        }
+
+        byte[] records = new byte[vectors.Count * stride];
+        Parallel.For(0, vectors.Count, row => Int8Products.WriteRecord(vectors[row], inverseLengths[row], records.AsSpan(row * stride, stride)));
+        return records;
+    }
+
+    private unsafe void ScanRecords(Int8Queries queries, int first, int end, TopHits[] best)
+    {
+        fixed (byte* records = _records)
+        {
+            Int8Scan.Run(queries, records + ((long)first * queries.Stride), end - first, first, allowed: null, best);
+        }
+    }
 
     private unsafe void ScanFloats(EmbeddingMatrix queries, float[] inverseLengths, int first, int end, TopHits[] best)
     {

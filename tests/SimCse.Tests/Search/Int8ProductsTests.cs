@@ -13,48 +13,53 @@ public sealed class Int8ProductsTests
     [InlineData(1000)]
     public unsafe void Products_equal_a_loop_over_integers(int dimensions)
     {
-        int width = Int8Products.Width(dimensions);
+        int width = Int8Products.Width(dimensions), stride = Int8Products.Stride(dimensions);
         Random random = new(dimensions);
-        sbyte[] codes = new sbyte[6 * width]; // two queries, four rows
-        for (int i = 0; i < codes.Length; i++)
+        float[][] vectors = [.. Enumerable.Range(0, 6).Select(_ => Enumerable.Range(0, dimensions).Select(i => i == 0 ? 127f : random.Next(-127, 128)).ToArray())]; // two queries, four rows, of scale 1
+        byte[] records = new byte[6 * stride], queries = new byte[2 * width];
+        for (int i = 0; i < 6; i++)
         {
-            codes[i] = (sbyte)(i % width < dimensions ? random.Next(4) switch { 0 => 127, 1 => -127, _ => random.Next(-127, 128) } : 0);
+            Int8Products.WriteRecord(vectors[i], 1, records.AsSpan(i * stride, stride));
         }
 
-        byte[] queries = new byte[2 * width];
-        Int8Products.Shifted(codes.AsSpan(0, 2 * width), queries);
-        int[] sums = new int[8], expected = new int[8];
-        for (int i = 0; i < 8; i++)
+        for (int q = 0; q < 2; q++)
         {
-            expected[i] = Enumerable.Range(0, width).Sum(j => codes[(i / 4 * width) + j] * codes[((2 + (i % 4)) * width) + j]);
+            Int8Products.Shifted(records.AsSpan(q * stride, width), queries.AsSpan(q * width, width));
         }
 
-        fixed (byte* query = queries)
-        fixed (sbyte* all = codes)
+        float[] expected = [.. Enumerable.Range(0, 8).Select(i => vectors[i / 4].Zip(vectors[2 + (i % 4)], (a, b) => a * b).Sum())];
+        float[] products = new float[8];
+        fixed (byte* query = queries, all = records)
         {
-            sbyte* rows = all + (2 * width);
-            int RowSum(int row) => Enumerable.Range(0, width).Sum(j => codes[((2 + row) * width) + j]);
-            Int8Products.TwoByFour(query, rows, width, sums);
-            Assert.Equal(expected, sums.Select((s, i) => s - Int8Products.Excess(RowSum(i % 4))));
-            Int8Products.OneByFour(query, rows, rows + width, rows + (2 * width), rows + (3 * width), width, sums);
-            Assert.Equal(expected[..4], sums[..4].Select((s, i) => s - Int8Products.Excess(RowSum(i))));
+            byte* rows = all + (2 * stride);
+            Int8Products.TwoByFour(query, rows, width, stride, products);
+            Assert.Equal(expected, products);
+            Int8Products.OneByFour(query, rows, rows + stride, rows + (2 * stride), rows + (3 * stride), width, products);
+            Assert.Equal(expected[..4], products[..4]);
             for (int row = 0; row < 4; row++)
             {
-                Assert.Equal(expected[row], Int8Products.One(query, rows + (row * width), RowSum(row), width));
+                Assert.Equal(expected[row], Int8Products.One(query, rows + (row * stride), width));
             }
         }
     }
 
     [Fact]
-    public void A_code_times_its_scale_is_the_component_to_half_a_step()
+    public unsafe void A_code_times_its_scale_is_the_component_to_half_a_step()
     {
         float[] vector = [.. Enumerable.Range(0, 50).Select(i => MathF.Sin(i) * 0.3f)];
-        sbyte[] codes = new sbyte[Int8Products.Width(50)];
-        (float scale, int sum) = Int8Products.Quantize(vector, codes);
-        Assert.Equal(vector.Max(MathF.Abs) / 127, scale, 1e-9);
-        Assert.Equal(codes.Sum(c => c), sum);
-        Assert.All(vector.Zip(codes), pair => Assert.InRange(pair.First - (pair.Second * scale), -0.501f * scale, 0.501f * scale));
-        Assert.All(codes[50..], c => Assert.Equal(0, c));
-        Assert.Equal((0, 0), Int8Products.Quantize(new float[50], codes));
+        byte[] record = new byte[Int8Products.Stride(50)];
+        Int8Products.WriteRecord(vector, 2, record);
+        int width = Int8Products.Width(50);
+        fixed (byte* r = record)
+        {
+            float scale = Int8Products.Scale(r, width);
+            Assert.Equal(2 * vector.Max(MathF.Abs) / 127, scale, 1e-9);
+            Assert.Equal(record[..width].Sum(c => (sbyte)c), Int8Products.Sum(r, width));
+            Assert.All(vector.Zip(record), pair => Assert.InRange((2 * pair.First) - ((sbyte)pair.Second * scale), -0.501f * scale, 0.501f * scale));
+        }
+
+        Assert.All(record[50..width], c => Assert.Equal(0, c));
+        Int8Products.WriteRecord(new float[50], 1, record);
+        Assert.All(record, c => Assert.Equal(0, c));
     }
 }
