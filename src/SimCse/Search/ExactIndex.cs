@@ -1,5 +1,3 @@
-using System.Numerics.Tensors;
-
 namespace SimCse.Search;
 
 /// <summary>
@@ -42,7 +40,7 @@ public sealed class ExactIndex
         }
 
         _vectors = vectors;
-        _inverseLengths = InverseLengths(vectors, "row");
+        _inverseLengths = VectorLengths.Inverse(vectors, "row");
         Precision = precision;
         switch (precision)
         {
@@ -105,7 +103,7 @@ public sealed class ExactIndex
 
         k = Math.Min(k, Count);
         int candidates = (int)Math.Min(Count, (long)k * _oversampling);
-        float[] inverseLengths = InverseLengths(queries, "query");
+        float[] inverseLengths = VectorLengths.Inverse(queries, "query");
         Int8Queries? codes = _records is null ? null : new Int8Queries(queries, inverseLengths);
         ulong[]? signs = _signs?.Encode(queries, inverseLengths);
         int blockRows = Math.Max(1, BlockValues / Dimensions);
@@ -250,22 +248,5 @@ public sealed class ExactIndex
         }
 
         return best.Sorted();
-    }
-
-    private static float[] InverseLengths(EmbeddingMatrix vectors, string what)
-    {
-        float[] inverse = new float[vectors.Count];
-        for (int row = 0; row < inverse.Length; row++)
-        {
-            float length = TensorPrimitives.Norm(vectors[row]);
-            if (!float.IsFinite(length))
-            {
-                throw new InvalidDataException($"{what} {row} has a component or a length that is not finite");
-            }
-
-            inverse[row] = length > 0 ? 1 / length : 0;
-        }
-
-        return inverse;
     }
 }

@@ -1,4 +1,5 @@
 using SimCse.Search;
+using static SimCse.Tests.Search.IndexVectors;
 
 namespace SimCse.Tests.Search;
 
@@ -136,37 +137,5 @@ public sealed class ExactIndexTests
     {
         ExactIndex index = new(Random(1000, 16, seed: 1));
         Assert.ThrowsAny<OperationCanceledException>(() => index.Search(new float[16], 1, new CancellationToken(canceled: true)));
-    }
-
-    private static EmbeddingMatrix Random(int count, int dimensions, int seed)
-    {
-        System.Random random = new(seed);
-        return new EmbeddingMatrix([.. Enumerable.Range(0, count * dimensions).Select(_ => (random.NextSingle() * 2) - 1)], count, dimensions);
-    }
-
-    /// <summary>Vectors around 300 centres, all leaning in one direction as sentence vectors do. The centres are the same for every seed.</summary>
-    private static EmbeddingMatrix Clustered(int count, int dimensions, int seed)
-    {
-        EmbeddingMatrix centres = Random(300, dimensions, seed: 77), noise = Random(count, dimensions, seed);
-        float[] values = new float[count * dimensions];
-        for (int i = 0; i < values.Length; i++)
-        {
-            values[i] = 0.5f + centres[i / dimensions % 300][i % dimensions] + (0.7f * noise.Values[i]);
-        }
-
-        return new EmbeddingMatrix(values, count, dimensions);
-    }
-
-    private static double Cosine(ReadOnlySpan<float> a, ReadOnlySpan<float> b)
-    {
-        double dot = 0, aa = 0, bb = 0;
-        for (int i = 0; i < a.Length; i++)
-        {
-            dot += (double)a[i] * b[i];
-            aa += (double)a[i] * a[i];
-            bb += (double)b[i] * b[i];
-        }
-
-        return dot / Math.Sqrt(aa * bb);
     }
 }
