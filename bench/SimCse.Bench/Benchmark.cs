@@ -67,6 +67,8 @@ internal static class Benchmarks
         new Training.TrainingBenchmark(Training.ModelShape.Small),
         new Training.TrainingBenchmark(Training.ModelShape.Base),
         new Tokenizing.TokenizeBenchmark(),
+        new Search.ExactSearchBenchmark(),
+        new Search.HnswBenchmark(),
     ];
 
     public static Benchmark Named(string name) => All.FirstOrDefault(b => string.Equals(b.Name, name, StringComparison.Ordinal))
@@ -82,6 +84,7 @@ internal static class Benchmarks
 /// <param name="Model">A model directory in the place of the benchmark's own.</param>
 /// <param name="Sentences"><c>wiki</c>: real ones where the data is there; <c>generated</c>: lognormal lengths with a mean of 19 tokens.</param>
 /// <param name="Texts">Texts tokenized in one round.</param>
+/// <param name="Vectors">Vectors searched; null is the benchmark's own choice.</param>
 internal sealed record BenchmarkOptions(
     int Rounds = 5,
     int Threads = 1,
@@ -90,7 +93,8 @@ internal sealed record BenchmarkOptions(
     int MaxLength = 32,
     string? Model = null,
     string Sentences = "wiki",
-    int Texts = 10_000)
+    int Texts = 10_000,
+    int? Vectors = null)
 {
     public static BenchmarkOptions Parse(ReadOnlySpan<string> arguments)
     {
@@ -112,7 +116,8 @@ internal sealed record BenchmarkOptions(
                 "--model" => options with { Model = Path.GetFullPath(Value(arguments)) },
                 "--sentences" => options with { Sentences = Value(arguments) is "wiki" or "generated" ? Value(arguments) : throw new UsageException($"--sentences needs wiki or generated, not '{Value(arguments)}'") },
                 "--texts" => options with { Texts = Number(arguments) },
-                _ => throw new UsageException($"'{name}' is not an option; there are --rounds --threads --steps --batch --max-length --model --sentences --texts"),
+                "--vectors" => options with { Vectors = Number(arguments) },
+                _ => throw new UsageException($"'{name}' is not an option; there are --rounds --threads --steps --batch --max-length --model --sentences --texts --vectors"),
             };
         }
 

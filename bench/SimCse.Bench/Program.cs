@@ -39,7 +39,7 @@ try
             };
             return PairedRun.Run(Benchmarks.Named(name), BenchmarkOptions.Parse(args.AsSpan(1)), Console.Out, interrupt.Token);
         default:
-            throw new UsageException("usage: eng/bench NAME [--rounds N] [--threads T] [--steps K] [--batch N] [--max-length L] [--model DIR] [--sentences wiki|generated] [--texts N], or eng/bench --list");
+            throw new UsageException("usage: eng/bench NAME [--rounds N] [--threads T] [--steps K] [--batch N] [--max-length L] [--model DIR] [--sentences wiki|generated] [--texts N] [--vectors N], or eng/bench --list");
     }
 }
 catch (UsageException e)

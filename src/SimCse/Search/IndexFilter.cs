@@ -50,6 +50,20 @@ public abstract record IndexFilter
         };
     }
 
+    /// <summary>The filter as a condition of SQL.</summary>
+    /// <param name="condition">The condition of an <see cref="Equal"/> or a <see cref="Between"/>, which must be true or false, not null.</param>
+    public string ToSql(Func<IndexFilter, string> condition)
+    {
+        ArgumentNullException.ThrowIfNull(condition);
+        return this switch
+        {
+            All(IReadOnlyList<IndexFilter> filters) => filters.Count == 0 ? "1 = 1" : $"({string.Join(" AND ", filters.Select(filter => filter.ToSql(condition)))})",
+            Any(IReadOnlyList<IndexFilter> filters) => filters.Count == 0 ? "1 = 0" : $"({string.Join(" OR ", filters.Select(filter => filter.ToSql(condition)))})",
+            Not(IndexFilter refused) => $"NOT ({refused.ToSql(condition)})",
+            _ => condition(this),
+        };
+    }
+
     private static IndexFilter AnyReading(string field, string value)
     {
         Equal text = new(field, value);

@@ -23,4 +23,26 @@ public static class IndexInput
             }
         }
     }
+
+    /// <summary>Checks that queries have H components, and that these are finite.</summary>
+    /// <exception cref="ArgumentException">They have another number of components.</exception>
+    /// <exception cref="InvalidDataException">A query has a component or a length that is not finite.</exception>
+    public static void CheckQueries(EmbeddingMatrix queries, int dimensions)
+    {
+        ArgumentNullException.ThrowIfNull(queries);
+        if (queries.Dimensions != dimensions)
+        {
+            throw new ArgumentException($"the queries have {queries.Dimensions} components, the vectors of the index have {dimensions}", nameof(queries));
+        }
+
+        CheckVectors(queries, "query");
+    }
+
+    /// <summary>Checks that components and lengths are finite.</summary>
+    /// <exception cref="InvalidDataException">One is not.</exception>
+    public static void CheckVectors(EmbeddingMatrix vectors, string what)
+    {
+        ArgumentNullException.ThrowIfNull(vectors);
+        VectorLengths.Inverse(vectors, what);
+    }
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
+using System.Text;
 using System.Text.Json;
 
 namespace SimCse.Search;
@@ -52,6 +53,13 @@ public readonly record struct MetadataValue
     /// <summary>Metadata from a JSON object of strings, numbers and booleans.</summary>
     /// <exception cref="InvalidDataException">It is no such object.</exception>
     public static IReadOnlyDictionary<string, MetadataValue> ReadAll(JsonElement json) => MetadataJson.Read(json);
+
+    /// <summary>Metadata from the text of a JSON object of strings, numbers and booleans.</summary>
+    /// <exception cref="InvalidDataException">It is no such object.</exception>
+    public static IReadOnlyDictionary<string, MetadataValue> ReadAll(string json) => MetadataJson.Read(Encoding.UTF8.GetBytes(json));
+
+    /// <summary>Metadata as the text of a JSON object.</summary>
+    public static string ToJson(IReadOnlyDictionary<string, MetadataValue> metadata) => Encoding.UTF8.GetString(MetadataJson.Write(metadata));
 
     /// <summary>Metadata as a JSON object.</summary>
     public static void WriteAll(Utf8JsonWriter json, IReadOnlyDictionary<string, MetadataValue> metadata)

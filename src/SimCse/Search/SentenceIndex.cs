@@ -292,11 +292,7 @@ public sealed class SentenceIndex : ISentenceIndex, IDisposable
         ArgumentNullException.ThrowIfNull(queries);
         options ??= new IndexSearchOptions();
         options.Validate();
-        if (queries.Dimensions != Dimensions)
-        {
-            throw new ArgumentException($"the queries have {queries.Dimensions} components, the vectors of the index have {Dimensions}", nameof(queries));
-        }
-
+        IndexInput.CheckQueries(queries, Dimensions);
         float[] inverseLengths = VectorLengths.Inverse(queries, "query");
         Int8Queries codes = new(queries, inverseLengths);
         return Reading(() =>
