@@ -4,7 +4,7 @@ import { vector } from '@electric-sql/pglite-pgvector';
 import { PGLiteSocketServer } from '@electric-sql/pglite-socket';
 
 const db = await PGlite.create({ extensions: { vector } });
-const server = new PGLiteSocketServer({ db, host: '127.0.0.1', port: 0 });
+const server = new PGLiteSocketServer({ db, host: '127.0.0.1', port: 0, maxConnections: 16 });
 server.addEventListener('listening', (event) => console.log(`up ${event.detail.port}`));
 await server.start();
 process.stdin.resume();

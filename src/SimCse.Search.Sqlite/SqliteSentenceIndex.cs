@@ -121,8 +121,12 @@ public sealed class SqliteSentenceIndex : ISentenceIndex
         IndexInput.CheckQueries(queries, Dimensions);
         using SqliteCommand command = Command("");
         string filter = options.Filter is null ? "" : $" AND rowid IN (SELECT row FROM {_table} WHERE {options.Filter.ToSql(leaf => Condition(leaf, command))})";
-        command.CommandText =
-            $"SELECT e.id, e.text, e.metadata, n.distance FROM (SELECT rowid, distance FROM {_table}_vectors WHERE embedding MATCH $query AND k = $k{filter}) n JOIN {_table} e ON e.row = n.rowid ORDER BY n.distance, n.rowid";
+
+        // Materialized, or SQLite hands the order of the whole down to vec0, which knows one order only.
+        command.CommandText = $"""
+            WITH near AS MATERIALIZED (SELECT rowid AS row, distance FROM {_table}_vectors WHERE embedding MATCH $query AND k = $k{filter})
+            SELECT entry.id, entry.text, entry.metadata, near.distance FROM near JOIN {_table} entry ON entry.row = near.row ORDER BY near.distance, near.row
+            """;
         IReadOnlyList<IndexHit>[] hits = new IReadOnlyList<IndexHit>[queries.Count];
         for (int q = 0; q < queries.Count; q++)
         {

@@ -20,7 +20,7 @@ public static class ParaphraseMining
         ArgumentOutOfRangeException.ThrowIfLessThan(neighbours, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(mostPairs, 1);
         ExactIndex index = new(vectors);
-        HashSet<SimilarPair> pairs = [];
+        Dictionary<(int First, int Second), float> pairs = [];
         for (int first = 0; first < vectors.Count; first += QueriesAtOnce)
         {
             int count = Math.Min(QueriesAtOnce, vectors.Count - first);
@@ -30,21 +30,22 @@ public static class ParaphraseMining
                 int row = first + i;
                 foreach (SearchHit hit in found[i].Where(hit => hit.Row != row).Take(neighbours).TakeWhile(hit => hit.Score >= leastScore))
                 {
-                    // Seen from its other row a pair's cosine may differ in the last bit.
-                    pairs.Add(new SimilarPair(Math.Min(row, hit.Row), Math.Max(row, hit.Row), MathF.Round(hit.Score, 6)));
+                    // Seen from its other row a pair's cosine may differ in the last bit: the first view counts.
+                    pairs.TryAdd((Math.Min(row, hit.Row), Math.Max(row, hit.Row)), hit.Score);
                 }
             }
 
             if (pairs.Count > 2L * mostPairs)
             {
-                pairs = [.. Sorted(pairs).Take(mostPairs)];
+                pairs = Best(pairs, mostPairs).ToDictionary(pair => (pair.First, pair.Second), pair => pair.Score);
             }
 
             progress?.Report(first + count);
         }
 
-        return [.. Sorted(pairs).DistinctBy(pair => (pair.First, pair.Second)).Take(mostPairs)];
+        return [.. Best(pairs, mostPairs)];
     }
 
-    private static IEnumerable<SimilarPair> Sorted(IEnumerable<SimilarPair> pairs) => pairs.OrderByDescending(pair => pair.Score).ThenBy(pair => pair.First).ThenBy(pair => pair.Second);
+    private static IEnumerable<SimilarPair> Best(Dictionary<(int First, int Second), float> pairs, int most) =>
+        pairs.Select(pair => new SimilarPair(pair.Key.First, pair.Key.Second, pair.Value)).OrderByDescending(pair => pair.Score).ThenBy(pair => pair.First).ThenBy(pair => pair.Second).Take(most);
 }
