@@ -69,6 +69,7 @@ internal static class Benchmarks
         new Tokenizing.TokenizeBenchmark(),
         new Search.ExactSearchBenchmark(),
         new Search.HnswBenchmark(),
+        new Distribution.AllReduceBenchmark(),
     ];
 
     public static Benchmark Named(string name) => All.FirstOrDefault(b => string.Equals(b.Name, name, StringComparison.Ordinal))

@@ -8,7 +8,7 @@ namespace SimCse.Bench;
 /// <summary>The parent's end of a side's process: asks, waits, and reads its processor time and peak memory from the system.</summary>
 internal sealed class SideProcess : IDisposable
 {
-    private static readonly string DotnetHost = Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "..", "..", "..", OperatingSystem.IsWindows() ? "dotnet.exe" : "dotnet");
+    public static readonly string DotnetHost = Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "..", "..", "..", OperatingSystem.IsWindows() ? "dotnet.exe" : "dotnet");
     private readonly SideName _side;
     private readonly Process _process;
 

@@ -22,7 +22,7 @@ internal static class CliOption
         }
     }, $"one of {string.Join(", ", PoolingNames.All)}");
 
-    public static Option<int?> Threads() => Whole("--threads", "N", "processor threads; all of them where it is not given", null, least: 1);
+    public static Option<int?> Threads() => Whole("--threads", "N", "processor threads, of each rank under mpirun; all, shared by the ranks of a machine, where it is not given", null, least: 1);
 
     /// <summary>Texts to read, from standard input where it is not given.</summary>
     public static Option<string> Input(string description) => new("--input", "-i") { HelpName = "F", Description = description, DefaultValueFactory = _ => "-" };

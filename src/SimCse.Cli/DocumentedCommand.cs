@@ -15,6 +15,9 @@ internal sealed class DocumentedCommand(string name, string summary) : Command(n
     /// <summary>Commands to try.</summary>
     public required IReadOnlyList<string> Examples { get; init; }
 
+    /// <summary>Whether mpirun may start it on several ranks, which then share the work.</summary>
+    public bool RunsOnRanks { get; init; }
+
     /// <summary>The options as help shows them.</summary>
     public IReadOnlyList<(string Title, IReadOnlyList<Option> Options)> Groups => _groups;
 

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using SimCse.Training.Distribution;
 
 namespace SimCse.Cli;
 
@@ -40,6 +41,6 @@ internal sealed class EncoderSettings
         AllowOtherPooling = parsed.GetValue(_allowOtherPooling),
         Normalize = normalize,
         MaxLength = parsed.GetValue(_maxLength),
-        Threads = parsed.GetValue(_threads),
+        Threads = parsed.GetValue(_threads) ?? ProcessRank.Current?.Threads,
     };
 }

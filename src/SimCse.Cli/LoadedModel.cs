@@ -49,11 +49,15 @@ internal static class LoadedModel
     }
 
     /// <summary>Says how many texts lost their end.</summary>
-    public static void WarnOfTruncation(SentenceEncoder encoder, long texts)
+    /// <param name="encoder">What cut them.</param>
+    /// <param name="texts">How many there were.</param>
+    /// <param name="truncated">How many were cut where not only this encoder did so; else what it has counted.</param>
+    public static void WarnOfTruncation(SentenceEncoder encoder, long texts, long? truncated = null)
     {
-        if (encoder.TruncatedTexts > 0)
+        long cut = truncated ?? encoder.TruncatedTexts;
+        if (cut > 0)
         {
-            Log.Warning($"{encoder.TruncatedTexts:N0} of {texts:N0} texts are longer than {encoder.MaxLength} tokens and were cut there");
+            Log.Warning($"{cut:N0} of {texts:N0} texts are longer than {encoder.MaxLength} tokens and were cut there");
         }
     }
 

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using SimCse.Training;
+using SimCse.Training.Distribution;
 
 namespace SimCse.Cli;
 
@@ -23,6 +24,11 @@ internal static class TrainingRun
         catch (OperationCanceledException e)
         {
             throw new InterruptedRunException(TrainingLoop.Occupies(output) ? $"{e.Message}; the same command with --resume goes on" : "nothing was saved yet", e);
+        }
+
+        catch (RankFailureException e) when (TrainingLoop.Occupies(output))
+        {
+            throw new RankFailureException($"{e.Message}; the run is saved in {output}: the same command with --resume goes on", e.IsReported, e);
         }
 
         Log.Info($"{output}: the weights of step {result.BestStep} of {result.Steps}");

@@ -20,11 +20,11 @@ public static class DataFiles
     internal static string FormatEnding(string path) =>
         Path.GetExtension(IsCompressed(path) ? path[..^".gz".Length] : path).ToLowerInvariant();
 
-    /// <summary>The file's bytes, unpacked where it ends in .gz.</summary>
+    /// <summary>The file's bytes, unpacked where it ends in .gz, on a thread of its own.</summary>
     internal static Stream OpenUnpacked(string path)
     {
         FileStream stream = OpenFile(path);
-        return IsCompressed(path) ? new GzipFile(stream) : stream;
+        return IsCompressed(path) ? new ReadAheadStream(new GzipFile(stream)) : stream;
     }
 
     internal static FileStream OpenFile(string path)

@@ -7,7 +7,7 @@ namespace SimCse.Data;
 /// The unpacked bytes of a gzip file, read forward. Unlike <see cref="GZipStream"/> alone, which takes a file that was cut off for one that ended, this
 /// stream ends in an error there. (zlib itself checks the sum of a member that is whole.)
 /// </summary>
-internal sealed class GzipFile : Stream
+internal sealed class GzipFile : ForwardStream
 {
     private readonly FileStream _packed;
     private readonly GZipStream _unpacked;
@@ -19,18 +19,6 @@ internal sealed class GzipFile : Stream
         _packed = packed;
         _unpacked = new GZipStream(packed, CompressionMode.Decompress, leaveOpen: true);
     }
-
-    public override bool CanRead => true;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => false;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position { get => _position; set => throw new NotSupportedException(); }
-
-    public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
 
     /// <exception cref="InvalidDataException">The data is damaged, or the file was cut off.</exception>
     public override int Read(Span<byte> buffer)
@@ -48,17 +36,6 @@ internal sealed class GzipFile : Stream
 
         return read;
     }
-
-    public override void Flush()
-    {
-        // There is nothing to write.
-    }
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 
     protected override void Dispose(bool disposing)
     {
@@ -151,21 +128,9 @@ internal sealed class GzipFile : Stream
     }
 
     /// <summary>Gives one byte at a time, so that a decompressor takes none beyond its end.</summary>
-    private sealed class SingleBytes(FileStream stream) : Stream
+    private sealed class SingleBytes(FileStream stream) : ForwardStream
     {
-        public override bool CanRead => true;
-
-        public override bool CanSeek => false;
-
-        public override bool CanWrite => false;
-
-        public override long Length => throw new NotSupportedException();
-
-        public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
-
         public override int ReadByte() => stream.ReadByte();
-
-        public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
 
         public override int Read(Span<byte> buffer)
         {
@@ -178,16 +143,5 @@ internal sealed class GzipFile : Stream
             buffer[0] = (byte)next;
             return 1;
         }
-
-        public override void Flush()
-        {
-            // There is nothing to write.
-        }
-
-        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-        public override void SetLength(long value) => throw new NotSupportedException();
-
-        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
     }
 }

@@ -72,23 +72,11 @@ public sealed class SentenceFile
         return new SentenceFile(path, format, 1, null);
     }
 
-    /// <summary>The rows, streamed: memory does not grow with the file.</summary>
-    /// <exception cref="InvalidDataException">At the first bad row: file, line, what was found and what was expected.</exception>
-    public IEnumerable<SentenceRow> Rows(CancellationToken cancellationToken = default)
-    {
-        foreach ((SentenceRow row, string? problem) in RowsAndProblems(cancellationToken))
-        {
-            yield return problem is null ? row : throw new InvalidDataException($"{Path}:{row.Line}: {problem}");
-        }
-    }
-
-    /// <summary>Reads every row and reports all bad ones at once: how many there are, and the first few.</summary>
+    /// <summary>The good rows, streamed: memory does not grow with the file. Bad ones are passed over, and reported all at once after the last row.</summary>
     /// <param name="limit">Rows after this many are not looked at.</param>
-    /// <param name="accept">Called with every good row.</param>
     /// <param name="cancellationToken">Checked at every row.</param>
-    /// <returns>The number of rows, at least 1.</returns>
-    /// <exception cref="InvalidDataException">There are bad rows, or none at all.</exception>
-    public long Validate(long limit = long.MaxValue, Action<SentenceRow>? accept = null, CancellationToken cancellationToken = default)
+    /// <exception cref="InvalidDataException">After the last row: there are bad rows, how many, and the first few by line; or there is none at all.</exception>
+    public IEnumerable<SentenceRow> Rows(long limit = long.MaxValue, CancellationToken cancellationToken = default)
     {
         long good = 0;
         long bad = 0;
@@ -98,7 +86,7 @@ public sealed class SentenceFile
             if (problem is null)
             {
                 good++;
-                accept?.Invoke(row);
+                yield return row;
             }
             else if (++bad <= NamedProblems)
             {
@@ -122,7 +110,10 @@ public sealed class SentenceFile
             throw new InvalidDataException($"{Path}:{named[0].Line}: {named[0].Problem} ({bad} bad rows of {good + bad}, among them {others})");
         }
 
-        return good > 0 ? good : throw new InvalidDataException($"{Path}: there is no row in it but the header; expected at least one sentence");
+        if (good == 0)
+        {
+            throw new InvalidDataException($"{Path}: there is no row in it but the header; expected at least one sentence");
+        }
     }
 
     internal static SentenceFormat FormatOf(string path) => DataFiles.FormatEnding(path) switch

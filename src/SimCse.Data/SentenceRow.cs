@@ -5,7 +5,11 @@ namespace SimCse.Data;
 /// <param name="Sentence">The sentence, or the anchor of a pair or triplet.</param>
 /// <param name="Positive">What the anchor entails or means; null where the data has one column.</param>
 /// <param name="HardNegative">What contradicts the anchor; null where the data has fewer than three columns.</param>
-public readonly record struct SentenceRow(long Line, string Sentence, string? Positive, string? HardNegative);
+public readonly record struct SentenceRow(long Line, string Sentence, string? Positive, string? HardNegative)
+{
+    /// <summary>The texts that are there, one to three.</summary>
+    public IReadOnlyList<string> Texts => HardNegative is not null ? [Sentence, Positive!, HardNegative] : Positive is not null ? [Sentence, Positive] : [Sentence];
+}
 
 /// <summary>The formats that training data comes in, told by the file name's ending before an optional .gz.</summary>
 public enum SentenceFormat

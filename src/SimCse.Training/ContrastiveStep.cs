@@ -26,8 +26,13 @@ public sealed record ContrastiveBatch(IReadOnlyList<IReadOnlyList<int[]>> Views)
 public sealed record StepResult(double Loss, double GradientNorm, double Alignment, double Uniformity);
 
 /// <summary>
-/// One optimisation step: all views of all rows go through the encoder in one pass, each row with its own dropout masks; loss, gradients, update.
+/// One optimisation step: all views of all rows are encoded, each row with its own dropout masks; loss, gradients, update.
 /// </summary>
+/// <remarks>
+/// The step goes through the vectors z: encode, ∂ℓ/∂z of the whole batch, and from there back through the encoder. With <see cref="MicroBatchSize"/> it does so in pieces (Gao, Zhang, Han, Callan:
+/// Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup, RepL4NLP 2021): the pieces are encoded without keeping anything, and encoded again, with the same masks, when their
+/// gradient is known. Loss and gradients are those of the whole batch, to rounding.
+/// </remarks>
 public sealed class ContrastiveStep
 {
     private const int MaskedPassRow = 1 << 24; // the rows of the masked pass draw other masks than those of the first
@@ -56,6 +61,9 @@ public sealed class ContrastiveStep
         _maskedWeight = maskedWeight;
     }
 
+    /// <summary>How many rows of the data, with all their views, are encoded at a time; null for the whole batch.</summary>
+    public int? MicroBatchSize { get; init; }
+
     /// <summary>Runs the step.</summary>
     /// <param name="batch">N rows.</param>
     /// <param name="step">The step within the run, which draws the noise.</param>
@@ -64,43 +72,75 @@ public sealed class ContrastiveStep
     {
         ArgumentNullException.ThrowIfNull(batch);
         using DisposeScope scope = NewDisposeScope();
-        (Tensor loss, Tensor logits) = Forward(batch, step);
-        _model.Parameters.ClearGradients();
-        loss.backward();
+        (double loss, Tensor logits) = Gradients(batch, step, _masking is null ? null : [.. batch.EncodedViews.SelectMany(v => v).Select((ids, r) => _masking.Corrupt(ids, step, r))]);
         double norm = _optimizer.Step(learningRate);
         (double alignment, double uniformity) = Geometry(logits, batch.Rows);
-        return new StepResult(loss.item<float>(), norm, alignment, uniformity);
+        return new StepResult(loss, norm, alignment, uniformity);
     }
 
-    /// <summary>The loss of a batch, and the logits behind its contrastive part, (N, N) or (N, 2N).</summary>
-    private (Tensor Loss, Tensor Logits) Forward(ContrastiveBatch batch, int step) => Forward(batch, step, _masking is null ? null
-        : [.. batch.EncodedViews.SelectMany(v => v).Select((ids, r) => _masking.Corrupt(ids, step, r))]);
-
-    /// <summary>The same with the corrupted rows given, view after view; null where the objective has no masked-language term.</summary>
-    internal (Tensor Loss, Tensor Logits) Forward(ContrastiveBatch batch, int step, IReadOnlyList<(int[] Ids, IReadOnlyList<(int Position, int Token)> Labels)>? corrupted)
+    /// <summary>Computes the loss, puts its gradients in the place of the parameters', and gives the logits behind its contrastive part, (N, N) or (N, 2N).</summary>
+    /// <param name="batch">N rows.</param>
+    /// <param name="step">Draws the noise.</param>
+    /// <param name="corrupted">The rows of the masked pass, view after view; null where the objective has no masked-language term.</param>
+    internal (double Loss, Tensor Logits) Gradients(ContrastiveBatch batch, int step, IReadOnlyList<(int[] Ids, IReadOnlyList<(int Position, int Token)> Labels)>? corrupted)
     {
         IReadOnlyList<IReadOnlyList<int[]>> views = batch.EncodedViews;
         int n = batch.Rows;
         int[][] rows = [.. views.SelectMany(v => v)]; // view after view
-        int[] keys = [.. Enumerable.Range(0, rows.Length)];
-        using PackedBatch packed = new(rows, _model.Config.PositionOffset);
-        Tensor vectors = _model.Represent(packed, Masks(step, keys), training: true); // (n·N, H)
-        Tensor[] z = [.. Enumerable.Range(0, views.Count).Select(v => vectors.slice(0, (long)v * n, (long)(v + 1) * n, 1))]; // (N, H) each
-        Tensor logits = _loss.Logits(z[0], z[1], z.Length > 2 ? z[2] : null);
-        Tensor loss = ContrastiveLoss.CrossEntropy(logits);
-        if (corrupted is not null)
+        int[][] pieces = Pieces(n, views.Count);
+        _model.Parameters.ClearGradients();
+        Representation? whole = pieces.Length == 1 ? Encode(rows, pieces[0], step) : null;
+        Tensor z = (whole?.Vectors ?? EncodeInPieces(rows, pieces, step)).detach().requires_grad_(true); // (n·N, H)
+        Tensor[] view = [.. Enumerable.Range(0, views.Count).Select(v => z.slice(0, (long)v * n, (long)(v + 1) * n, 1))]; // (N, H) each
+        Tensor logits = _loss.Logits(view[0], view[1], view.Length > 2 ? view[2] : null);
+        Tensor contrastive = ContrastiveLoss.CrossEntropy(logits);
+        contrastive.backward();
+        foreach (int[] piece in pieces)
         {
-            loss = loss.Plus(MaskedLoss(corrupted, step).Times(_maskedWeight));
+            using DisposeScope scope = NewDisposeScope();
+            using Tensor at = tensor(piece, ScalarType.Int64, device: z.device);
+            (whole ?? Encode(rows, piece, step)).Backward(z.grad!.index_select(0, at));
         }
 
-        return (loss, logits);
+        return (contrastive.item<float>() + (corrupted is null ? 0 : _maskedWeight * MaskedGradients(corrupted, pieces, step)), logits);
     }
 
-    private Tensor MaskedLoss(IReadOnlyList<(int[] Ids, IReadOnlyList<(int Position, int Token)> Labels)> corrupted, int step)
+    /// <summary>Which encoded rows go through the encoder together: all views of some rows of the data.</summary>
+    private int[][] Pieces(int n, int views)
+    {
+        int size = Math.Min(MicroBatchSize ?? n, n);
+        return [.. Enumerable.Range(0, n).Chunk(size).Select(own => (int[])[.. Enumerable.Range(0, views).SelectMany(v => own.Select(row => (v * n) + row))])];
+    }
+
+    private Representation Encode(int[][] rows, int[] piece, int step) => _model.Represent(_model.Pack([.. piece.Select(r => rows[r])]), Masks(step, piece));
+
+    private Tensor EncodeInPieces(int[][] rows, int[][] pieces, int step)
+    {
+        Tensor z = empty(rows.Length, _model.Config.HiddenSize, device: _model.Parameters.Device); // (n·N, H)
+        using IDisposable noGradient = no_grad();
+        foreach (int[] piece in pieces)
+        {
+            using DisposeScope scope = NewDisposeScope();
+            Tensor vectors = _model.Represent(_model.Pack([.. piece.Select(r => rows[r])]), Masks(step, piece), training: true);
+            z.index_copy_(0, tensor(piece, ScalarType.Int64, device: z.device), vectors);
+        }
+
+        return z;
+    }
+
+    private double MaskedGradients(IReadOnlyList<(int[] Ids, IReadOnlyList<(int Position, int Token)> Labels)> corrupted, int[][] pieces, int step)
     {
         MaskedLanguageModeling head = _model.MaskedLanguage ?? throw new InvalidOperationException("the model has no masked-language head");
-        using PackedBatch packed = new([.. corrupted.Select(c => c.Ids)], _model.Config.PositionOffset);
-        return head.Loss(packed, [.. corrupted.Select(c => c.Labels)], Masks(step, [.. Enumerable.Range(MaskedPassRow, corrupted.Count)]));
+        int masked = corrupted.Sum(c => c.Labels.Count);
+        double loss = 0;
+        foreach (int[] piece in pieces)
+        {
+            using DisposeScope scope = NewDisposeScope();
+            PackedBatch packed = _model.Pack([.. piece.Select(r => corrupted[r].Ids)]);
+            loss += head.Gradients(packed, [.. piece.Select(r => corrupted[r].Labels)], Masks(step, [.. piece.Select(r => MaskedPassRow + r)]), masked, _maskedWeight);
+        }
+
+        return loss;
     }
 
     private DropoutMasks Masks(int step, int[] keys) => new(_seed, step, keys);

@@ -58,9 +58,8 @@ public sealed class MaskedLanguageTrainer
         }
 
         Tokenizer tokenizer = Tokenizer.Load(tokenizerDirectory);
-        TrainingCorpus corpus = TrainingCorpus.Tokenize([.. texts.Select(t => (IReadOnlyList<string>)[t])], tokenizer, _options.MaxLength, cancellationToken);
-        IReadOnlyList<int[]> rows = corpus.Column(0);
-        int trained = rows.Count - heldOut;
+        using TrainingCorpus corpus = TrainingCorpus.Tokenize(texts.Select(t => (IReadOnlyList<string>)[t]), tokenizer, _options.MaxLength, cancellationToken);
+        int trained = corpus.Rows - heldOut;
         EncoderConfig config = new()
         {
             Family = ModelFamily.Bert,
@@ -77,12 +76,12 @@ public sealed class MaskedLanguageTrainer
         EpochOrder order = new(trained, _options.BatchSize, _options.Seed);
         int total = _options.MaxSteps ?? checked(order.StepsPerEpoch * _options.Epochs);
         LinearDecay schedule = new(_options.LearningRate, total, Math.Min(_options.WarmUpSteps, total - 1));
-        AdamW optimizer = new(model.Parameters, _options.WeightDecay);
+        using AdamW optimizer = new(model.Parameters, _options.WeightDecay);
         TokenMasking masking = new(tokenizer, _options.MlmProbability, _options.Seed);
 
         JsonObject fingerprint = _options.ToJson();
         fingerprint["data"] = DataSource.Sha256;
-        fingerprint["rows"] = rows.Count;
+        fingerprint["rows"] = corpus.Rows;
         fingerprint["vocabulary"] = tokenizer.VocabularySize;
 
         TrainingLoop loop = new(_output, model.Parameters, optimizer, fingerprint)
@@ -94,14 +93,14 @@ public sealed class MaskedLanguageTrainer
             Step = t =>
             {
                 using DisposeScope scope = NewDisposeScope();
-                int[] batch = order.RowsOf(t).ToArray();
-                Tensor loss = Loss(model, masking, [.. batch.Select(r => rows[r])], t, new DropoutMasks(_options.Seed, t, [.. Enumerable.Range(0, batch.Length)]));
+                int[] batch = order.RowsOf(t);
+                (PackedBatch packed, IReadOnlyList<(int, int)>[] labels) = Corrupt(model, masking, [.. batch.Select(r => corpus.Ids(r, 0))], t);
                 model.Parameters.ClearGradients();
-                loss.backward();
+                double loss = model.MaskedLanguage!.Gradients(packed, labels, new DropoutMasks(_options.Seed, t, [.. Enumerable.Range(0, batch.Length)]), labels.Sum(l => l.Count), weight: 1);
                 double rate = schedule.At(t), norm = optimizer.Step(rate);
-                return new StepMetrics(loss.item<float>(), norm, rate, batch.Length);
+                return new StepMetrics(loss, norm, rate, batch.Length);
             },
-            Evaluate = _ => HeldOutScore(model, masking with { Seed = 0 }, [.. rows.Skip(trained)]),
+            Evaluate = _ => HeldOutScore(model, masking with { Seed = 0 }, [.. Enumerable.Range(trained, heldOut).Select(r => corpus.Ids(r, 0))]),
             WriteModel = (directory, step, score) => CheckpointWriter.Write(directory, new CheckpointContents
             {
                 Source = tokenizerDirectory,
@@ -114,22 +113,21 @@ public sealed class MaskedLanguageTrainer
         return loop.Run(resume, progress, cancellationToken);
     }
 
-    private static Tensor Loss(SimCseModel model, TokenMasking masking, IReadOnlyList<int[]> rows, int step, DropoutMasks? masks)
+    private static (PackedBatch Batch, IReadOnlyList<(int Position, int Token)>[] Labels) Corrupt(SimCseModel model, TokenMasking masking, IReadOnlyList<int[]> rows, int step)
     {
         (int[] Ids, IReadOnlyList<(int, int)> Labels)[] corrupted = [.. rows.Select((ids, r) => masking.Corrupt(ids, step, r))];
-        using PackedBatch packed = new([.. corrupted.Select(c => c.Ids)], model.Config.PositionOffset);
-        return model.MaskedLanguage!.Loss(packed, [.. corrupted.Select(c => c.Labels)], masks);
+        return (model.Pack([.. corrupted.Select(c => c.Ids)]), [.. corrupted.Select(c => c.Labels)]);
     }
 
     private static DevelopmentScore HeldOutScore(SimCseModel model, TokenMasking masking, IReadOnlyList<int[]> rows)
     {
-        using IDisposable noGradient = no_grad();
         double sum = 0;
         int batches = 0;
         foreach (int[][] batch in rows.Chunk(HeldOutBatch))
         {
             using DisposeScope scope = NewDisposeScope();
-            sum += Loss(model, masking, batch, batches++, masks: null).item<float>();
+            (PackedBatch packed, IReadOnlyList<(int, int)>[] labels) = Corrupt(model, masking, batch, batches++);
+            sum += model.MaskedLanguage!.Loss(packed, labels);
         }
 
         return new DevelopmentScore(-sum / batches);

@@ -144,7 +144,7 @@ public sealed class Quickstart
         using Checkpoint checkpoint = Checkpoint.Open(baseModel);
         Tokenizer tokenizer = Tokenizer.Load(baseModel);
         TrainingOptions options = Options(steps);
-        TrainingCorpus corpus = TrainingCorpus.Tokenize([.. Texts.Select(t => (IReadOnlyList<string>)[t])], tokenizer, options.MaxLength, cancellationToken);
+        using TrainingCorpus corpus = TrainingCorpus.Tokenize(Texts.Select(t => (IReadOnlyList<string>)[t]), tokenizer, options.MaxLength, cancellationToken);
         QuickstartMeasurement? before = null;
         SimCseTrainer trainer = new(options, output)
         {

@@ -65,9 +65,10 @@ public sealed class SimCseTrainer
         }
 
         EpochOrder order = new(corpus.Rows, _options.BatchSize, _options.Seed);
+        StepBatches batches = new(corpus, order);
         int total = _options.MaxSteps ?? checked(order.StepsPerEpoch * _options.Epochs);
         LinearDecay schedule = new(_options.LearningRate, total, _options.WarmUpSteps);
-        AdamW optimizer = new(model.Parameters, _options.WeightDecay);
+        using AdamW optimizer = new(model.Parameters, _options.WeightDecay);
         ContrastiveLoss loss = new(_options.Temperature, _options.HardNegativeWeight);
         ContrastiveStep step = new(model, optimizer, loss, _options.Seed, masking, _options.MlmWeight);
         TrainedEncoder encoder = new(model, tokenizer, config.MaxTokens);
@@ -86,7 +87,7 @@ public sealed class SimCseTrainer
             SaveSteps = _options.SaveSteps ?? _options.EvalSteps,
             Step = t =>
             {
-                ContrastiveBatch batch = corpus.Batch(order.RowsOf(t));
+                ContrastiveBatch batch = batches.At(t);
                 double rate = schedule.At(t);
                 StepResult result = step.Run(batch, t, rate);
                 return new StepMetrics(result.Loss, result.GradientNorm, rate, batch.Rows, result.Alignment, result.Uniformity);

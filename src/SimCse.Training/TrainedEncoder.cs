@@ -30,7 +30,6 @@ public sealed class TrainedEncoder(SimCseModel model, Tokenizer tokenizer, int m
         ArgumentNullException.ThrowIfNull(ids);
         float[] values = new float[checked(ids.Count * Dimensions)];
         int[] order = [.. Enumerable.Range(0, ids.Count).OrderBy(i => ids[i].Length)];
-        using IDisposable noGradient = no_grad();
         for (int at = 0; at < order.Length;)
         {
             cancellationToken.ThrowIfCancellationRequested();
@@ -41,8 +40,8 @@ public sealed class TrainedEncoder(SimCseModel model, Tokenizer tokenizer, int m
             }
 
             using DisposeScope scope = NewDisposeScope();
-            using PackedBatch batch = new([.. order[at..end].Select(i => ids[i])], model.Config.PositionOffset);
-            Tensor vectors = model.Represent(batch, masks: null, training: false).contiguous(); // (R, H)
+            using PackedBatch batch = model.Pack([.. order[at..end].Select(i => ids[i])]);
+            Tensor vectors = model.Represent(batch, masks: null, training: false).cpu().contiguous(); // (R, H)
             ReadOnlySpan<float> rows = vectors.Floats();
             for (int r = 0; at + r < end; r++)
             {

@@ -328,8 +328,8 @@ public sealed class TrainingLoop
             _parameters.Names.SelectMany(IEnumerable<TensorToWrite> (name) =>
             [
                 TensorToWrite.FromFloats("parameter." + name, _parameters[name].shape, () => _parameters.Read(name)),
-                TensorToWrite.FromFloats("first." + name, _parameters[name].shape, _optimizer.Moments(name).First),
-                TensorToWrite.FromFloats("second." + name, _parameters[name].shape, _optimizer.Moments(name).Second),
+                TensorToWrite.FromFloats("first." + name, _parameters[name].shape, () => _optimizer.Moments(name).First),
+                TensorToWrite.FromFloats("second." + name, _parameters[name].shape, () => _optimizer.Moments(name).Second),
             ]),
             new Dictionary<string, string>(StringComparer.Ordinal) { ["run"] = _fingerprint.ToJsonString(), ["state"] = json.ToJsonString() });
     }
@@ -347,8 +347,7 @@ public sealed class TrainingLoop
         foreach (string name in _parameters.Names)
         {
             _parameters.Write(name, file.ReadFloats("parameter." + name));
-            file.ReadFloats("first." + name).CopyTo(_optimizer.Moments(name).First, 0);
-            file.ReadFloats("second." + name).CopyTo(_optimizer.Moments(name).Second, 0);
+            _optimizer.SetMoments(name, file.ReadFloats("first." + name), file.ReadFloats("second." + name));
         }
 
         State state = new()

@@ -38,6 +38,16 @@ internal static partial class SimCseProcess
         return new Outcome(process.ExitCode, await output, await error);
     }
 
+    /// <summary>On several ranks, with this text on the standard input of rank 0.</summary>
+    public static Task<Outcome> OnRanksAsync(int ranks, string input, params string[] arguments) => OnRanksAsync(ranks, input, meanwhile: null, arguments);
+
+    /// <summary>The same; something is done while they run, after the text is read.</summary>
+    public static async Task<Outcome> OnRanksAsync(int ranks, string input, Func<Process, Task>? meanwhile, params string[] arguments)
+    {
+        (int status, string output, string error) = await Mpirun.RunAsync(ranks, Executable, arguments, input, meanwhile);
+        return new Outcome(status, output, error);
+    }
+
     /// <summary>Starts a command and, as soon as a file is there, kills it (as kill -9 does) or interrupts it (as Ctrl-C does).</summary>
     public static async Task<Outcome> RunUntilAsync(string file, bool kill, params string[] arguments)
     {

@@ -27,9 +27,8 @@ public sealed class SentenceFileTests : IDisposable
     public void Each_format_reads_as_documented_plain_and_compressed(string name, string content, string expected)
     {
         string path = Write(name, content);
-        Assert.Equal(expected, Show(SentenceFile.Open(path).Rows(TestContext.Current.CancellationToken)));
-        Assert.Equal(expected, Show(Rows(SentenceTable.Load(path, cancellationToken: TestContext.Current.CancellationToken))));
-        Assert.Equal(expected, Show(Rows(SentenceTable.Load(Compress(path), cancellationToken: TestContext.Current.CancellationToken))));
+        Assert.Equal(expected, Show(SentenceFile.Open(path).Rows(cancellationToken: TestContext.Current.CancellationToken)));
+        Assert.Equal(expected, Show(Load(Compress(path))));
     }
 
     [Fact]
@@ -37,9 +36,9 @@ public sealed class SentenceFileTests : IDisposable
     {
         string path = Write("odd.tsv", "left\tright\na\tb\n");
         Assert.Null(SentenceFile.Open(path).Header);
-        Assert.Equal("2 a|b", Show(SentenceFile.Open(path, hasHeader: true).Rows(TestContext.Current.CancellationToken)));
+        Assert.Equal("2 a|b", Show(SentenceFile.Open(path, hasHeader: true).Rows(cancellationToken: TestContext.Current.CancellationToken)));
         string named = Write("named.tsv", "text\nanother\n");
-        Assert.Equal("1 text||2 another", Show(SentenceFile.Open(named, hasHeader: false).Rows(TestContext.Current.CancellationToken)));
+        Assert.Equal("1 text||2 another", Show(SentenceFile.Open(named, hasHeader: false).Rows(cancellationToken: TestContext.Current.CancellationToken)));
     }
 
     [Theory]
@@ -69,7 +68,7 @@ public sealed class SentenceFileTests : IDisposable
     public void What_is_wrong_is_said_with_file_and_line(string name, string content, string message)
     {
         string path = Write(name, content);
-        string found = Assert.Throws<InvalidDataException>(() => SentenceTable.Load(path, cancellationToken: TestContext.Current.CancellationToken)).Message;
+        string found = LoadError(path);
         Assert.StartsWith(path + message, found, StringComparison.Ordinal);
         if (!message.EndsWith(": ", StringComparison.Ordinal))
         {
@@ -110,7 +109,7 @@ public sealed class SentenceFileTests : IDisposable
 
         // Two members, as `cat a.gz b.gz` and block compressors write them, are one text; the second cut off is none.
         File.WriteAllBytes(path, [.. whole, .. whole]);
-        Assert.Equal(40_000, SentenceTable.Load(path, cancellationToken: TestContext.Current.CancellationToken).Count);
+        Assert.Equal(40_000, Load(path).Length);
         foreach (int length in new[] { whole.Length + 3, whole.Length + (whole.Length / 2), (2 * whole.Length) - 5 })
         {
             File.WriteAllBytes(path, ((byte[])[.. whole, .. whole])[..length]);
@@ -119,56 +118,41 @@ public sealed class SentenceFileTests : IDisposable
 
         whole[whole.Length / 2] ^= 0x10;
         File.WriteAllBytes(path, whole);
-        Assert.Throws<InvalidDataException>(() => SentenceTable.Load(path, cancellationToken: TestContext.Current.CancellationToken));
+        Assert.Throws<InvalidDataException>(() => Load(path));
     }
 
     [Fact]
     public void A_missing_file_and_a_folder_are_said_plainly()
     {
         string path = Path.Combine(_directory, "absent.txt");
-        Assert.Equal($"{path}: no such file", Assert.Throws<FileNotFoundException>(() => SentenceTable.Load(path, cancellationToken: TestContext.Current.CancellationToken)).Message);
+        Assert.Equal($"{path}: no such file", Assert.Throws<FileNotFoundException>(() => Load(path)).Message);
         string folder = Directory.CreateDirectory(Path.Combine(_directory, "folder.txt")).FullName;
-        Assert.Equal($"{folder} is a folder; expected a file", Assert.Throws<FileNotFoundException>(() => SentenceTable.Load(folder, cancellationToken: TestContext.Current.CancellationToken)).Message);
+        Assert.Equal($"{folder} is a folder; expected a file", Assert.Throws<FileNotFoundException>(() => Load(folder)).Message);
     }
 
     [Fact]
     public void A_limit_reads_no_further_than_it_says()
     {
         string path = Write("limited.txt", "a\nb\n\nc\n");
-        SentenceTable table = SentenceTable.Load(path, limit: 2, cancellationToken: TestContext.Current.CancellationToken);
-        Assert.Equal("1 a||2 b", Show(Rows(table)));
-        Assert.Equal(2, Assert.Single(table.Sources).Rows);
-        Assert.Throws<InvalidDataException>(() => SentenceTable.Load(path, limit: 3, cancellationToken: TestContext.Current.CancellationToken));
+        Assert.Equal("1 a||2 b", Show(Load(path, limit: 2)));
+        Assert.Throws<InvalidDataException>(() => Load(path, limit: 3));
     }
 
     [Fact]
-    public void Several_files_make_one_table_if_their_columns_agree()
-    {
-        string first = Write("1.txt", "a\nb\n");
-        string second = Write("2.csv", "c\n");
-        string pairs = Write("3.tsv", "d\te\n");
-        SentenceTable table = SentenceTable.Load([first, second], cancellationToken: TestContext.Current.CancellationToken);
-        Assert.Equal("1 a||2 b||1 c", Show(Rows(table)));
-        Assert.Equal(2, table.Sources.Count);
-        Assert.Equal($"{pairs}: 2 columns; expected 1 as in {first}",
-            Assert.Throws<InvalidDataException>(() => SentenceTable.Load([first, pairs], cancellationToken: TestContext.Current.CancellationToken)).Message);
-    }
-
-    [Fact]
-    public void A_source_carries_the_SHA_256_of_the_file()
+    public void The_SHA_256_is_that_of_the_bytes_on_disk()
     {
         // FIPS 180-2, appendix B.1: SHA-256 of "abc".
         string path = Write("abc.txt", "abc");
-        Assert.Equal("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
-            SentenceTable.Load(path, cancellationToken: TestContext.Current.CancellationToken).Sources[0].Sha256);
+        Assert.Equal("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", DataFiles.Sha256(path));
     }
 
     [Fact]
     public void Long_lines_and_many_rows_come_back_as_they_were()
     {
         string[] lines = [.. Enumerable.Range(0, 3000).Select(i => new string((char)('a' + (i % 26)), i % 50 == 0 ? 70_000 + i : (i % 97) + 1) + " ü 한")];
-        SentenceTable table = SentenceTable.Load(Write("long.txt", string.Join('\n', lines)), cancellationToken: TestContext.Current.CancellationToken);
-        Assert.Equal(lines, Rows(table).Select(r => r.Sentence), StringComparer.Ordinal);
+        string path = Write("long.txt", string.Join('\n', lines));
+        Assert.Equal(lines, Load(path).Select(r => r.Sentence), StringComparer.Ordinal);
+        Assert.Equal(lines, Load(Compress(path)).Select(r => r.Sentence), StringComparer.Ordinal);
     }
 
     [Fact]
@@ -191,8 +175,8 @@ public sealed class SentenceFileTests : IDisposable
         }
 
         const string Expected = "1 a0 é|b0||2 한국|x||3 a1 é|b1||4 한국|x";
-        Assert.Equal(Expected, Show(SentenceFile.Open(path).Rows(TestContext.Current.CancellationToken)));
-        Assert.Equal(Expected, Show(SentenceFile.Open(Compress(path)).Rows(TestContext.Current.CancellationToken)));
+        Assert.Equal(Expected, Show(SentenceFile.Open(path).Rows(cancellationToken: TestContext.Current.CancellationToken)));
+        Assert.Equal(Expected, Show(SentenceFile.Open(Compress(path)).Rows(cancellationToken: TestContext.Current.CancellationToken)));
 
         // Every prefix of the file, and the file with a byte changed anywhere, ends in a clear message or reads.
         byte[] whole = await File.ReadAllBytesAsync(path, TestContext.Current.CancellationToken);
@@ -209,7 +193,7 @@ public sealed class SentenceFileTests : IDisposable
             await File.WriteAllBytesAsync(damaged, bytes, TestContext.Current.CancellationToken);
             try
             {
-                SentenceTable.Load(damaged, cancellationToken: TestContext.Current.CancellationToken);
+                Load(damaged);
             }
             catch (InvalidDataException e)
             {
@@ -227,32 +211,33 @@ public sealed class SentenceFileTests : IDisposable
     [InlineData("ko/text/wiki_ko_40k.txt.gz", 1, 40000, false)]
     public void The_shared_data_has_the_rows_that_its_list_says(string file, int columns, int rows, bool header)
     {
-        SentenceTable table = SentenceTable.Load(RepositoryPaths.Shared(["data", .. file.Split('/')]), cancellationToken: TestContext.Current.CancellationToken);
-        Assert.Equal((columns, rows), (table.Columns, table.Count));
-        Assert.Equal(header ? 2 : 1, table[0].Line);
-        Assert.Equal(rows + (header ? 1 : 0), table[rows - 1].Line);
+        string path = RepositoryPaths.Shared(["data", .. file.Split('/')]);
+        SentenceRow[] read = Load(path);
+        Assert.Equal((columns, rows), (SentenceFile.Open(path).Columns, read.Length));
+        Assert.Equal(header ? 2 : 1, read[0].Line);
+        Assert.Equal(rows + (header ? 1 : 0), read[^1].Line);
 
         // shared/data/SHA256SUMS.txt
         string sum = Assert.Single(File.ReadLines(RepositoryPaths.Shared("data", "SHA256SUMS.txt")), l => l.EndsWith(file, StringComparison.Ordinal));
-        Assert.Equal(sum.Split(' ')[0], table.Sources[0].Sha256);
+        Assert.Equal(sum.Split(' ')[0], DataFiles.Sha256(path));
     }
 
     [Fact]
     public void A_quarter_of_a_million_sentences_load_whole()
     {
-        SentenceTable table = SentenceTable.Load(RepositoryPaths.Shared("data", "text", "wiki_en_250k.txt.gz"), cancellationToken: TestContext.Current.CancellationToken);
-        Assert.Equal(250_000, table.Count);
+        SentenceRow[] read = Load(RepositoryPaths.Shared("data", "text", "wiki_en_250k.txt.gz"));
+        Assert.Equal(250_000, read.Length);
 
         // The README's table: 34,894,292 bytes uncompressed, a line end after each row among them.
-        Assert.Equal(34_894_292, Rows(table).Sum(r => Encoding.UTF8.GetByteCount(r.Sentence) + 1L));
+        Assert.Equal(34_894_292, read.Sum(r => Encoding.UTF8.GetByteCount(r.Sentence) + 1L));
     }
 
-    private static IEnumerable<SentenceRow> Rows(SentenceTable table) => Enumerable.Range(0, table.Count).Select(i => table[i]);
+    private static SentenceRow[] Load(string path, long limit = long.MaxValue) => [.. SentenceFile.Open(path).Rows(limit, TestContext.Current.CancellationToken)];
 
     private static string Show(IEnumerable<SentenceRow> rows) => string.Join("||", rows.Select(r =>
         r.Line + " " + string.Join('|', new[] { r.Sentence, r.Positive, r.HardNegative }.Where(t => t is not null))));
 
-    private static string LoadError(string path) => Assert.Throws<InvalidDataException>(() => SentenceTable.Load(path)).Message;
+    private static string LoadError(string path) => Assert.Throws<InvalidDataException>(() => Load(path)).Message;
 
     private string Write(string name, string content)
     {

@@ -21,7 +21,7 @@ public class GoldenTests
         {
             using DisposeScope scope = NewDisposeScope();
             using SimCseModel model = goldens.Model(pooling, withHead: false);
-            using PackedBatch batch = new(goldens.Batch(), model.Config.PositionOffset);
+            using PackedBatch batch = model.Pack(goldens.Batch());
             Close(goldens.Tensors.ReadFloats("pooled." + pooling.ToName()), Floats(model.Represent(batch, null, training: false)), 1e-5, pooling.ToName());
         }
     }
@@ -36,12 +36,12 @@ public class GoldenTests
         using DisposeScope scope = NewDisposeScope();
         using SimCseModel model = goldens.Model(Pooling.Avg, withHead: false);
         int[][] rows = goldens.Batch();
-        using PackedBatch batch = new(rows, model.Config.PositionOffset);
-        IReadOnlyList<Tensor> hidden = model.Encoder.Forward(batch, null, lastLayerAtFirstToken: false).Hidden;
+        using PackedBatch batch = model.Pack(rows);
+        EncoderPass pass = model.Encoder.Forward(batch, null, [.. Enumerable.Range(0, model.Config.Layers + 1)], lastLayerAtFirstToken: false, forGradient: false);
         int width = model.Config.HiddenSize, padded = (int)goldens.Tensors.Find("hidden.0")!.Shape[1];
         for (int layer = 0; layer <= model.Config.Layers; layer++)
         {
-            float[] expected = goldens.Tensors.ReadFloats($"hidden.{layer}"), actual = Floats(hidden[layer]);
+            float[] expected = goldens.Tensors.ReadFloats($"hidden.{layer}"), actual = Floats(pass.Hidden(layer));
             int at = 0;
             foreach (int row in batch.Order)
             {
@@ -67,11 +67,11 @@ public class GoldenTests
                 model.AddMaskedLanguageHead(ReferenceHead(goldens, caseName), seed: 1);
             }
 
-            ContrastiveStep step = new(model, new AdamW(model.Parameters), golden.Loss, seed: 1);
-            (Tensor loss, Tensor logits) = step.Forward(new ContrastiveBatch(goldens.Views(caseName)), 0, golden.MaskedLanguage ? goldens.Corrupted(caseName) : null);
-            loss.backward();
+            using AdamW optimizer = new(model.Parameters);
+            ContrastiveStep step = new(model, optimizer, golden.Loss, seed: 1);
+            (double loss, Tensor logits) = step.Gradients(new ContrastiveBatch(goldens.Views(caseName)), 0, golden.MaskedLanguage ? goldens.Corrupted(caseName) : null);
 
-            Relative(golden.ExpectedLoss, loss.item<float>(), 1e-4, $"{caseName}: loss");
+            Relative(golden.ExpectedLoss, loss, 1e-4, $"{caseName}: loss");
             Close(goldens.Tensors.ReadFloats(caseName + ".logits"), Floats(logits), 2e-4, $"{caseName}: logits");
             double squares = 0;
             foreach ((string parameter, double norm) in golden.ExpectedGradientNorms)
@@ -106,7 +106,8 @@ public class GoldenTests
         int[][][] views = goldens.Views("triplet_cls_alpha1");
         double[] losses = goldens.Trajectory["losses"].Deserialize<double[]>()!, norms = goldens.Trajectory["grad_norms_before_clip"].Deserialize<double[]>()!;
         LinearDecay schedule = new(goldens.Trajectory["learning_rate"]!.GetValue<double>(), losses.Length);
-        ContrastiveStep step = new(model, new AdamW(model.Parameters), new ContrastiveLoss(), seed: 1);
+        using AdamW optimizer = new(model.Parameters);
+        ContrastiveStep step = new(model, optimizer, new ContrastiveLoss(), seed: 1);
         for (int s = 0; s < losses.Length; s++)
         {
             ContrastiveBatch batch = new([.. views.Select(view => (IReadOnlyList<int[]>)[.. Enumerable.Range(0, 4).Select(i => view[(s + i) % 6])])]);
@@ -124,7 +125,7 @@ public class GoldenTests
 
         using IDisposable noGradient = no_grad();
         using DisposeScope scope = NewDisposeScope();
-        using PackedBatch all = new(goldens.Batch(), model.Config.PositionOffset);
+        using PackedBatch all = model.Pack(goldens.Batch());
         Close(goldens.Tensors.ReadFloats("trajectory.final_embeddings"), Floats(model.Represent(all, null, training: false)), 1e-3, "final vectors");
     }
 

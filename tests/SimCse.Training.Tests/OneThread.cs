@@ -9,3 +9,7 @@ internal static class OneThread
     [ModuleInitializer]
     internal static void Set() => torch.set_num_threads(1);
 }
+
+/// <summary>Tests that change the number of threads, which is the process's own, run when nothing else does.</summary>
+[CollectionDefinition(nameof(ThreadCount), DisableParallelization = true)]
+public sealed class ThreadCount;

@@ -186,7 +186,7 @@ public class TrainerTests
     {
         using Checkpoint checkpoint = Checkpoint.Open(RepositoryPaths.Fixture(model));
         Tokenizer tokenizer = Tokenizer.Load(checkpoint.Directory);
-        TrainingCorpus corpus = TrainingCorpus.Tokenize([.. Sentences().Select(s => (IReadOnlyList<string>)[s])], tokenizer, options.MaxLength);
+        using TrainingCorpus corpus = TrainingCorpus.Tokenize([.. Sentences().Select(s => (IReadOnlyList<string>)[s])], tokenizer, options.MaxLength);
         SimCseTrainer trainer = new(options, output)
         {
             DataSource = ("sentences", "0"),

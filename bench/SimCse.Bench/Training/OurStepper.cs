@@ -10,6 +10,7 @@ internal sealed class OurStepper : Stepper
 {
     private const long Seed = 42;
     private readonly SimCseModel _model;
+    private readonly AdamW _optimizer;
     private readonly ContrastiveStep _step;
     private readonly LinearDecay _schedule = new(TrainingInput.LearningRate, TrainingInput.TotalSteps);
 
@@ -19,7 +20,8 @@ internal sealed class OurStepper : Stepper
         _model = SimCseModel.FromCheckpoint(checkpoint, config, Pooling.Cls, mlpOnlyTrain: true, seed: Seed);
         _model.Parameters.Write("mlp.dense.weight", weight);
         _model.Parameters.Write("mlp.dense.bias", bias);
-        _step = new ContrastiveStep(_model, new AdamW(_model.Parameters), new ContrastiveLoss(), Seed);
+        _optimizer = new AdamW(_model.Parameters);
+        _step = new ContrastiveStep(_model, _optimizer, new ContrastiveLoss(), Seed);
     }
 
     public override TrainingCheck Step(int[][] batch, int step)
@@ -28,5 +30,9 @@ internal sealed class OurStepper : Stepper
         return new TrainingCheck(result.Loss, result.GradientNorm);
     }
 
-    public override void Dispose() => _model.Dispose();
+    public override void Dispose()
+    {
+        _optimizer.Dispose();
+        _model.Dispose();
+    }
 }

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using SimCse.Checkpoints;
-using SimCse.Data;
 using SimCse.Evaluation;
 using SimCse.Tokenization;
 using SimCse.Training;
@@ -76,8 +75,8 @@ internal static class TrainCommand
         using Checkpoint checkpoint = Checkpoint.Open(ModelLocation.Find(parsed.GetValue(s_model)));
         Tokenizer tokenizer = Tokenizer.Load(checkpoint.Directory);
         StsTask? development = parsed.GetValue(s_evalData) is { } folder ? StsSuite.Load(folder, "STSB-dev").Tasks[0] : null;
-        SentenceTable table = SentenceTable.Load(data, parsed.GetValue(s_limit), hasHeader: null, cancellationToken);
-        TrainingCorpus corpus = TrainingCorpus.Tokenize(Rows(table), tokenizer, Math.Min(options.MaxLength, checkpoint.Config.MaxTokens), cancellationToken);
+        CorpusSource source = new(data, parsed.GetValue(s_limit), checkpoint.Directory, Math.Min(options.MaxLength, checkpoint.Config.MaxTokens));
+        using TrainingCorpus corpus = TrainingCorpus.Load(source, tokenizer, TrainingCorpus.FileOf(output), new RateLines("rows tokenized"), cancellationToken);
         Log.Info($"{data}: {corpus.Rows:N0} rows of {corpus.Columns} {(corpus.Columns == 1 ? "column (unsupervised)" : corpus.Columns == 2 ? "columns (pairs)" : "columns (pairs with hard negatives)")}");
         if (corpus.Truncated > 0)
         {
@@ -91,15 +90,12 @@ internal static class TrainCommand
 
         SimCseTrainer trainer = new(options, output)
         {
-            DataSource = (data, table.Sources[0].Sha256),
+            DataSource = (data, corpus.DataSha256!),
             Evaluate = development is null ? null : new StsDevelopment(development).Evaluate,
             ScoreName = StsDevelopment.ScoreName,
         };
         return TrainingRun.Show(parsed, output, StsDevelopment.ScoreName, parsed.GetValue(s_json), progress => trainer.Run(checkpoint, tokenizer, corpus, resume, progress, cancellationToken));
     }
-
-    private static string[][] Rows(SentenceTable table) =>
-        [.. Enumerable.Range(0, table.Count).Select(i => table[i]).Select(r => r.HardNegative is not null ? new[] { r.Sentence, r.Positive!, r.HardNegative } : r.Positive is not null ? [r.Sentence, r.Positive] : [r.Sentence])];
 
     private static TrainingOptions Options(ParseResult parsed)
     {

@@ -35,13 +35,13 @@ public sealed class PretrainingTexts
         List<string> distinct = [];
         foreach (string file in files)
         {
-            SentenceTable table = SentenceTable.Load(file, cancellationToken: cancellationToken);
-            if (table.Columns != 1)
+            SentenceFile sentences = SentenceFile.Open(file);
+            if (sentences.Columns != 1)
             {
-                throw new InvalidDataException($"{file}: {table.Columns} columns; masked-language training reads one column of sentences");
+                throw new InvalidDataException($"{file}: {sentences.Columns} columns; masked-language training reads one column of sentences");
             }
 
-            Add(Enumerable.Range(0, table.Count).Select(i => table[i].Sentence));
+            Add(sentences.Rows(cancellationToken: cancellationToken).Select(row => row.Sentence));
         }
 
         if (sdkDocumentation)

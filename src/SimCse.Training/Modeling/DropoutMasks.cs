@@ -45,6 +45,7 @@ public sealed class DropoutMasks
         return x * mask;
     }
 
+    /// <summary>Writes the factors of a whole tensor: rows as in <see cref="Apply"/>.</summary>
     internal unsafe void Fill(Tensor mask, double p, int site, IReadOnlyList<(int Row, int Elements)> rows)
     {
         long[] starts = new long[rows.Count + 1];
@@ -58,40 +59,46 @@ public sealed class DropoutMasks
             throw new ArgumentException($"the rows have {starts[^1]} elements, the tensor {mask.numel()}", nameof(rows));
         }
 
-        uint threshold = Threshold(p);
-        float scale = (float)(1 / (1 - p));
         nint memory = mask.Address();
-        Parallel.For(0, rows.Count, r => FillRow(
-            new Span<float>((float*)memory + starts[r], rows[r].Elements), threshold, scale, (uint)site, (uint)_rowKeys[rows[r].Row]));
+        Parallel.For(0, rows.Count, r => Fill((float*)memory + starts[r], p, site, rows[r].Row, 0, rows[r].Elements));
+    }
+
+    /// <summary>Writes the factors, 0 or 1/(1−p), of a stretch of a row's elements at a site.</summary>
+    /// <param name="mask">Receives <paramref name="count"/> factors.</param>
+    /// <param name="p">The probability of 0.</param>
+    /// <param name="site">Which dropout of the model this is.</param>
+    /// <param name="row">The row of the batch.</param>
+    /// <param name="start">The first element.</param>
+    /// <param name="count">How many.</param>
+    internal unsafe void Fill(float* mask, double p, int site, int row, long start, int count)
+    {
+        Vector512<uint> threshold = Vector512.Create(Threshold(p)), scale = Vector512.Create((float)(1 / (1 - p))).AsUInt32();
+        uint rowKey = (uint)_rowKeys[row], block = (uint)(start / Philox.BlockWords);
+        int skip = (int)(start % Philox.BlockWords);
+        float* partial = stackalloc float[Philox.BlockWords];
+        uint* words = stackalloc uint[Philox.BlockWords];
+        for (int done = 0; done < count; block++)
+        {
+            int take = Math.Min(Philox.BlockWords - skip, count - done);
+            Philox.Block(block, rowKey, (uint)site, _step, _key0, _key1, new Span<uint>(words, Philox.BlockWords));
+            float* target = take == Philox.BlockWords ? mask + done : partial;
+            for (int w = 0; w < Philox.BlockWords; w += Vector512<uint>.Count)
+            {
+                (Vector512.GreaterThanOrEqual(Vector512.Load(words + w), threshold) & scale).AsSingle().Store(target + w);
+            }
+
+            if (take < Philox.BlockWords)
+            {
+                new Span<float>(partial + skip, take).CopyTo(new Span<float>(mask + done, take));
+            }
+
+            done += take;
+            skip = 0;
+        }
     }
 
     /// <summary>An element is dropped where its word is below this: p·2³², rounded.</summary>
     private static uint Threshold(double p) => p is >= 0 and < 1
         ? (uint)Math.Round(p * uint.MaxValue)
         : throw new ArgumentOutOfRangeException(nameof(p), p, "a dropout probability is at least 0 and below 1");
-
-    private void FillRow(Span<float> mask, uint threshold, float scale, uint site, uint rowKey)
-    {
-        Span<uint> words = stackalloc uint[Philox.BlockWords];
-        int e = 0;
-        for (uint block = 0; e < mask.Length; block++, e += Philox.BlockWords)
-        {
-            Philox.Block(block, rowKey, site, _step, _key0, _key1, words);
-            if (mask.Length - e >= Philox.BlockWords)
-            {
-                for (int w = 0; w < Philox.BlockWords; w += Vector512<uint>.Count)
-                {
-                    Vector512<uint> kept = Vector512.GreaterThanOrEqual(Vector512.Create<uint>(words[w..]), Vector512.Create(threshold));
-                    (kept & Vector512.Create(scale).AsUInt32()).AsSingle().CopyTo(mask[(e + w)..]);
-                }
-            }
-            else
-            {
-                for (int w = 0; e + w < mask.Length; w++)
-                {
-                    mask[e + w] = words[w] >= threshold ? scale : 0;
-                }
-            }
-        }
-    }
 }

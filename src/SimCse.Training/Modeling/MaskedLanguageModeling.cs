@@ -1,4 +1,5 @@
 using SimCse.Checkpoints;
+using TorchSharp;
 using static TorchSharp.torch;
 
 namespace SimCse.Training.Modeling;
@@ -32,15 +33,49 @@ public sealed class MaskedLanguageModeling
         return new MaskedLanguageModeling(model);
     }
 
-    /// <summary>The mean cross-entropy over the masked tokens of a batch, a scalar; zero where nothing is masked.</summary>
+    /// <summary>The mean cross-entropy over the masked tokens of a batch; zero where nothing is masked.</summary>
     /// <param name="batch">The rows with their masks in place.</param>
     /// <param name="labels">For each row of the batch (its own order) the positions that are predicted and the token each really is.</param>
-    /// <param name="masks">The noise of the pass; null for none.</param>
-    public Tensor Loss(PackedBatch batch, IReadOnlyList<IReadOnlyList<(int Position, int Token)>> labels, DropoutMasks? masks)
+    public double Loss(PackedBatch batch, IReadOnlyList<IReadOnlyList<(int Position, int Token)>> labels)
     {
-        ArgumentNullException.ThrowIfNull(batch);
-        ArgumentNullException.ThrowIfNull(labels);
-        Tensor hidden = _model.Encoder.Forward(batch, masks, lastLayerAtFirstToken: false).Hidden[^1]; // (T, H)
+        using IDisposable noGradient = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        int masked = labels.Sum(l => l.Count);
+        return masked == 0 ? 0 : CrossEntropy(Encode(batch, null, forGradient: false), batch, labels, masked).item<float>();
+    }
+
+    /// <summary>The same in training: adds weight · ∂(Σ cross-entropy / <paramref name="of"/>) to the parameters' gradients.</summary>
+    /// <param name="batch">The rows with their masks in place.</param>
+    /// <param name="labels">As for <see cref="Loss"/>.</param>
+    /// <param name="masks">The noise of the pass; null for none.</param>
+    /// <param name="of">What the sum is divided by: the masked tokens of the whole batch, of which this one may be a part.</param>
+    /// <param name="weight">λ of ℓ + λ·ℓ_mlm.</param>
+    /// <returns>Σ cross-entropy / <paramref name="of"/>.</returns>
+    public double Gradients(PackedBatch batch, IReadOnlyList<IReadOnlyList<(int Position, int Token)>> labels, DropoutMasks? masks, int of, double weight)
+    {
+        if (labels.All(l => l.Count == 0))
+        {
+            return 0;
+        }
+
+        using DisposeScope scope = NewDisposeScope();
+        EncoderPass pass = Encode(batch, masks, forGradient: true);
+        Tensor loss = CrossEntropy(pass, batch, labels, of);
+        _model.Parameters.TouchAll(EncoderTensors.WordEmbeddings); // the tied decoder reads every row
+        loss.Times(weight).backward();
+        pass.Backward();
+        return loss.item<float>();
+    }
+
+    private EncoderPass Encode(PackedBatch batch, DropoutMasks? masks, bool forGradient)
+    {
+        int last = _model.Config.Layers;
+        return _model.Encoder.Forward(batch, masks, [last], lastLayerAtFirstToken: false, forGradient);
+    }
+
+    /// <summary>Σ cross-entropy / <paramref name="of"/>, a scalar.</summary>
+    private Tensor CrossEntropy(EncoderPass pass, PackedBatch batch, IReadOnlyList<IReadOnlyList<(int Position, int Token)>> labels, int of)
+    {
         List<long> places = [], tokens = [];
         int start = 0;
         foreach ((int row, int length) in batch.TokenParts)
@@ -54,18 +89,13 @@ public sealed class MaskedLanguageModeling
             start += length;
         }
 
-        if (places.Count == 0)
-        {
-            return hidden.sum().Times(0);
-        }
-
         ParameterSet p = _model.Parameters;
-        Tensor masked = hidden.index_select(0, tensor(places.ToArray())); // (M, H)
+        Tensor masked = pass.Hidden(_model.Config.Layers).index_select(0, tensor(places.ToArray(), device: p.Device)); // (M, H)
         Tensor transformed = nn.functional.gelu(nn.functional.linear(masked, p[Prefix + "transform.dense.weight"], p[Prefix + "transform.dense.bias"])); // (M, H)
         transformed = nn.functional.layer_norm(transformed, [_model.Config.HiddenSize], p[Prefix + "transform.LayerNorm.weight"], p[Prefix + "transform.LayerNorm.bias"], _model.Config.LayerNormEpsilon);
-        Tensor decoder = p.Contains(Prefix + "decoder.weight") ? p[Prefix + "decoder.weight"] : p["embeddings.word_embeddings.weight"]; // (V, H)
-        Tensor scores = _model.Encoder.Precision.Linear(transformed, decoder, p[Prefix + "bias"]); // (M, V)
-        return nn.functional.cross_entropy(scores, tensor(tokens.ToArray()));
+        Tensor decoder = p.Contains(Prefix + "decoder.weight") ? p[Prefix + "decoder.weight"] : p[EncoderTensors.WordEmbeddings]; // (V, H)
+        Tensor scores = _model.Precision.Linear(transformed, decoder, p[Prefix + "bias"]); // (M, V)
+        return nn.functional.cross_entropy(scores, tensor(tokens.ToArray(), device: p.Device)).Times((double)places.Count / of);
     }
 
     /// <summary>The head's tensors under Hugging Face's names, as they are stored with the model.</summary>

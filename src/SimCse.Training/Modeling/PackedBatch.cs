@@ -11,7 +11,8 @@ public sealed class PackedBatch : IDisposable
     /// <summary>Packs the sequences.</summary>
     /// <param name="rows">The token ids of each row, special tokens included; none empty.</param>
     /// <param name="positionOffset">What is added to a token's index to give its position (RoBERTa: padding id + 1).</param>
-    public PackedBatch(IReadOnlyList<int[]> rows, int positionOffset)
+    /// <param name="device">Where the tensors are wanted; null for the CPU.</param>
+    public PackedBatch(IReadOnlyList<int[]> rows, int positionOffset, Device? device = null)
     {
         ArgumentNullException.ThrowIfNull(rows);
         int[] order = [.. Enumerable.Range(0, rows.Count).OrderBy(r => rows[r].Length)]; // stable: equal lengths keep the batch's order
@@ -46,12 +47,15 @@ public sealed class PackedBatch : IDisposable
         }
 
         Tokens = tokens;
+        IdValues = [.. ids.Select(i => (int)i)];
+        PositionValues = [.. positions.Select(p => (int)p)];
+        FirstTokens = [.. first.Select(f => (int)f)];
         Groups = groups;
         Order = order;
-        Ids = tensor(ids);
-        Positions = tensor(positions);
-        First = tensor(first);
-        Unsort = tensor(unsort);
+        Ids = tensor(ids, device: device);
+        Positions = tensor(positions, device: device);
+        First = tensor(first, device: device);
+        Unsort = tensor(unsort, device: device);
         TokenParts = [.. order.Select(r => (r, rows[r].Length))];
     }
 
@@ -81,6 +85,15 @@ public sealed class PackedBatch : IDisposable
 
     /// <summary>For each row of the batch its place in the packed order, (R).</summary>
     public Tensor Unsort { get; }
+
+    /// <summary>Token ids, (T).</summary>
+    internal int[] IdValues { get; }
+
+    /// <summary>Position ids, (T).</summary>
+    internal int[] PositionValues { get; }
+
+    /// <summary>The index of each row's first token, in packed order, (R).</summary>
+    internal int[] FirstTokens { get; }
 
     /// <summary>The row and the number of tokens of each packed row.</summary>
     internal IReadOnlyList<(int Row, int Length)> TokenParts { get; }

@@ -1,4 +1,4 @@
-using System.Runtime.Intrinsics.X86;
+using SimCse.Training.Kernels;
 using static TorchSharp.torch;
 
 namespace SimCse.Training.Modeling;
@@ -16,9 +16,8 @@ public enum Precision
 /// <summary>What the processor can do, and the linear layer in either precision.</summary>
 public static class Precisions
 {
-    /// <summary>Whether the processor multiplies bfloat16 itself (AVX512_BF16 or AMX_BF16).</summary>
-    public static bool HasBf16 { get; } = X86Base.IsSupported && X86Base.CpuId(0, 0).Eax >= 7
-        && ((X86Base.CpuId(7, 1).Eax & (1 << 5)) != 0 || (X86Base.CpuId(7, 0).Edx & (1 << 22)) != 0);
+    /// <summary>Whether this processor multiplies bfloat16 itself (AVX512_BF16), and this system runs the code that does it (Linux and macOS on x64).</summary>
+    public static bool HasBf16 => Bf16Tile.IsSupported;
 
     /// <summary>x Wᵀ + b.</summary>
     internal static Tensor Linear(this Precision precision, Tensor x, Tensor weight, Tensor bias) => precision == Precision.Fp32

@@ -22,13 +22,14 @@ public sealed class SimCseModel : IDisposable
     private const string HeadWeight = "mlp.dense.weight", HeadBias = "mlp.dense.bias";
     private const uint HeadPurpose = 1;
 
-    private SimCseModel(EncoderConfig config, ParameterSet parameters, Pooling pooling, HeadUse head, Precision precision = Precision.Fp32)
+    private SimCseModel(EncoderConfig config, ParameterSet parameters, Pooling pooling, HeadUse head, Precision precision)
     {
         Config = config;
         Parameters = parameters;
         Pooling = pooling;
         Head = head;
-        Encoder = new Encoder(config, parameters) { Precision = precision };
+        Precision = precision;
+        Encoder = parameters.Device.type == TorchSharp.DeviceType.CPU ? new NativeEncoder(config, parameters, precision) : new AutogradEncoder(config, parameters, precision);
     }
 
     /// <summary>The encoder's shape.</summary>
@@ -43,8 +44,11 @@ public sealed class SimCseModel : IDisposable
     /// <summary>When the MLP head is used.</summary>
     public HeadUse Head { get; }
 
+    /// <summary>In which numbers the linear layers multiply.</summary>
+    public Precision Precision { get; }
+
     /// <summary>The layers.</summary>
-    public Encoder Encoder { get; }
+    public IEncoder Encoder { get; }
 
     /// <summary>How the finished model pools: what is stored with it.</summary>
     public Pooling FinalPooling => Pooling == Pooling.Cls && Head != HeadUse.Kept ? Pooling.ClsBeforePooler : Pooling;
@@ -60,18 +64,21 @@ public sealed class SimCseModel : IDisposable
     /// <param name="pooling">The pooling that is trained.</param>
     /// <param name="mlpOnlyTrain">For <see cref="Pooling.Cls"/>: whether the head is dropped at test.</param>
     /// <param name="seed">Draws the head.</param>
-    public static SimCseModel FromCheckpoint(Checkpoint checkpoint, EncoderConfig config, Pooling pooling, bool mlpOnlyTrain, long seed)
+    /// <param name="precision">In which numbers the linear layers multiply.</param>
+    /// <param name="device">Where the model lives; null for the CPU.</param>
+    public static SimCseModel FromCheckpoint(
+        Checkpoint checkpoint, EncoderConfig config, Pooling pooling, bool mlpOnlyTrain, long seed, Precision precision = Precision.Fp32, Device? device = null)
     {
         ArgumentNullException.ThrowIfNull(checkpoint);
         ArgumentNullException.ThrowIfNull(config);
-        ParameterSet parameters = new();
+        ParameterSet parameters = new(device);
         foreach (TensorEntry tensor in EncoderTensors.For(config))
         {
             parameters.Add(tensor.Name, checkpoint.ReadEncoderTensor(tensor.Name), tensor.Shape);
         }
 
         HeadUse head = pooling != Pooling.Cls ? HeadUse.None : mlpOnlyTrain ? HeadUse.TrainingOnly : HeadUse.Kept;
-        SimCseModel model = new(config, parameters, pooling, head);
+        SimCseModel model = new(config, parameters, pooling, head, precision);
         if (head != HeadUse.None)
         {
             int width = config.HiddenSize;
@@ -117,14 +124,34 @@ public sealed class SimCseModel : IDisposable
     /// <summary>Adds the masked-language head, from the checkpoint where it has one and new otherwise.</summary>
     public void AddMaskedLanguageHead(MaskedLanguageHead? stored, long seed) => MaskedLanguage = MaskedLanguageModeling.Create(this, stored, seed);
 
-    /// <summary>Sentence vectors, (R, H), in the batch's order, with the head where it is part of the model at that time.</summary>
+    /// <summary>The rows as a batch where the model lives.</summary>
+    public PackedBatch Pack(IReadOnlyList<int[]> rows) => new(rows, Config.PositionOffset, Parameters.Device);
+
+    /// <summary>Sentence vectors, (R, H), in the batch's order, with the head where it is part of the model at that time; without gradient.</summary>
     /// <param name="batch">The rows.</param>
     /// <param name="masks">The noise of the pass; null for none.</param>
     /// <param name="training">Whether this is a training pass, for a head that is used in training only.</param>
     public Tensor Represent(PackedBatch batch, DropoutMasks? masks, bool training)
     {
-        Encoder.Output output = Encoder.Forward(batch, masks, Pooling.ReadsFirstTokenOnly());
-        Tensor pooled = Pooler.Pool(output, batch, Pooling); // (R, H)
+        using IDisposable noGradient = no_grad();
+        return Vectors(Encode(batch, masks, forGradient: false), batch, training);
+    }
+
+    /// <summary>The same for a training step: the vectors, and the way back from them to the parameters.</summary>
+    /// <param name="batch">The rows.</param>
+    /// <param name="masks">The noise of the pass; null for none.</param>
+    public Representation Represent(PackedBatch batch, DropoutMasks? masks)
+    {
+        EncoderPass pass = Encode(batch, masks, forGradient: true);
+        return new Representation(Vectors(pass, batch, training: true), pass);
+    }
+
+    private EncoderPass Encode(PackedBatch batch, DropoutMasks? masks, bool forGradient) =>
+        Encoder.Forward(batch, masks, Pooling.HiddenStates(Config.Layers), Pooling.ReadsFirstTokenOnly(), forGradient);
+
+    private Tensor Vectors(EncoderPass pass, PackedBatch batch, bool training)
+    {
+        Tensor pooled = Pooler.Pool(pass, batch, Pooling, Config.Layers); // (R, H)
         return Head == HeadUse.Kept || (Head == HeadUse.TrainingOnly && training)
             ? nn.functional.linear(pooled, Parameters[HeadWeight], Parameters[HeadBias]).tanh() // (R, H)
             : pooled;
@@ -158,5 +185,32 @@ public sealed class SimCseModel : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => Parameters.Dispose();
+    public void Dispose()
+    {
+        Encoder.Dispose();
+        Parameters.Dispose();
+    }
+}
+
+/// <summary>The vectors of a batch in training.</summary>
+public sealed class Representation
+{
+    private readonly EncoderPass _pass;
+
+    internal Representation(Tensor vectors, EncoderPass pass)
+    {
+        Vectors = vectors;
+        _pass = pass;
+    }
+
+    /// <summary>(R, H), in the batch's order.</summary>
+    public Tensor Vectors { get; }
+
+    /// <summary>Adds to the parameters' gradients what follows from that of the vectors.</summary>
+    /// <param name="gradient">∂ℓ/∂vectors, (R, H).</param>
+    public void Backward(Tensor gradient)
+    {
+        Vectors.backward([gradient]);
+        _pass.Backward();
+    }
 }

@@ -3,49 +3,61 @@ using static TorchSharp.torch;
 
 namespace SimCse.Training.Modeling;
 
-/// <summary>
-/// The encoder of BERT and RoBERTa (Devlin et al. 2019; Liu et al. 2019) over packed rows, with Hugging Face's arithmetic: exact (erf) GELU,
-/// post-layer-norm, dropout on the embeddings, the attention probabilities and both sub-layer outputs.
-/// </summary>
-public sealed class Encoder
+/// <summary>The encoder in libtorch's operations, with libtorch's gradients: what runs on a GPU, and what <see cref="NativeEncoder"/> is checked against.</summary>
+public sealed class AutogradEncoder : IEncoder
 {
     private readonly EncoderConfig _config;
     private readonly ParameterSet _parameters;
+    private readonly Precision _precision;
 
     /// <summary>An encoder over the tensors that <see cref="EncoderTensors"/> names.</summary>
-    public Encoder(EncoderConfig config, ParameterSet parameters)
+    /// <param name="config">The shape.</param>
+    /// <param name="parameters">Read at every pass, on whatever device they are.</param>
+    /// <param name="precision">In which numbers the linear layers multiply.</param>
+    public AutogradEncoder(EncoderConfig config, ParameterSet parameters, Precision precision = Precision.Fp32)
     {
         _config = config;
         _parameters = parameters;
+        _precision = precision;
     }
 
-    /// <summary>In which numbers the linear layers multiply.</summary>
-    public Precision Precision { get; init; }
-
-    /// <summary>What the encoder gives of a batch: (T, H) a layer, [0] the output of the embeddings; where only [CLS] was asked for, the last is (R, H).</summary>
-    public sealed record Output(IReadOnlyList<Tensor> Hidden, bool LastIsFirstTokenOnly);
-
-    /// <summary>Runs the batch through all layers.</summary>
-    /// <param name="batch">R rows, T tokens.</param>
-    /// <param name="masks">The noise of this pass; null in evaluation.</param>
-    /// <param name="lastLayerAtFirstToken">
-    /// Where pooling reads nothing of the last layer but [CLS]: its queries, projections and feed-forward are computed there alone, (R, H).
-    /// </param>
-    public Output Forward(PackedBatch batch, DropoutMasks? masks, bool lastLayerAtFirstToken)
+    /// <inheritdoc/>
+    public EncoderPass Forward(PackedBatch batch, DropoutMasks? masks, IReadOnlyCollection<int> layers, bool lastLayerAtFirstToken, bool forGradient)
     {
         ArgumentNullException.ThrowIfNull(batch);
+        ArgumentNullException.ThrowIfNull(layers);
+        using IDisposable mode = set_grad_enabled(forGradient);
         int site = 0;
         Tensor x = Embed(batch); // (T, H)
         x = Drop(x, masks, _config.HiddenDropout, site++, batch.TokenParts, _config.HiddenSize);
-        List<Tensor> hidden = [x];
-        for (int layer = 0; layer < _config.Layers; layer++)
+        Dictionary<int, Tensor> hidden = [];
+        for (int layer = 0; layer <= _config.Layers; layer++)
         {
-            bool firstOnly = lastLayerAtFirstToken && layer == _config.Layers - 1;
-            x = Layer(x, $"encoder.layer.{layer}.", batch, masks, ref site, firstOnly); // (T, H), or (R, H)
-            hidden.Add(x);
+            if (layer > 0)
+            {
+                x = Layer(x, EncoderTensors.LayerPrefix(layer - 1), batch, masks, ref site, lastLayerAtFirstToken && layer == _config.Layers); // (T, H), or (R, H)
+            }
+
+            if (layers.Contains(layer))
+            {
+                hidden.Add(layer, x);
+            }
         }
 
-        return new Output(hidden, lastLayerAtFirstToken);
+        Dictionary<int, Tensor> leaves = hidden.ToDictionary(h => h.Key, h => h.Value.detach().requires_grad_(forGradient));
+        return new EncoderPass(leaves, lastLayerAtFirstToken, forGradient ? Backward : null);
+
+        void Backward(IReadOnlyDictionary<int, Tensor> gradients)
+        {
+            int[] reached = [.. gradients.Keys];
+            autograd.backward([.. reached.Select(l => hidden[l])], [.. reached.Select(l => gradients[l])]);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        // the tensors of a pass belong to the caller's dispose scope, the parameters to their set
     }
 
     private Tensor Embed(PackedBatch batch)
@@ -106,7 +118,7 @@ public sealed class Encoder
     private static Tensor Drop(Tensor x, DropoutMasks? masks, double p, int site, IReadOnlyList<(int Row, int Length)> parts, int width) =>
         masks is null || p == 0 ? x : masks.Apply(x, p, site, [.. parts.Select(part => (part.Row, part.Length * width))]);
 
-    private Tensor Linear(Tensor x, string name) => Precision.Linear(x, P(name + ".weight"), P(name + ".bias"));
+    private Tensor Linear(Tensor x, string name) => _precision.Linear(x, P(name + ".weight"), P(name + ".bias"));
 
     private Tensor Norm(Tensor x, string name) =>
         nn.functional.layer_norm(x, [_config.HiddenSize], P(name + ".weight"), P(name + ".bias"), _config.LayerNormEpsilon);

@@ -1,0 +1,35 @@
+namespace SimCse.Training.Data;
+
+/// <summary>The batches of a run's steps, the next few made on other threads while a step runs. Step t's batch is a pure function of t.</summary>
+/// <param name="corpus">Where the rows are.</param>
+/// <param name="order">Which rows a step reads.</param>
+public sealed class StepBatches(TrainingCorpus corpus, EpochOrder order)
+{
+    /// <summary>Enough to bridge a slow read; each more costs a batch of token ids.</summary>
+    private const int StepsAhead = 4;
+
+    private IEnumerator<ContrastiveBatch>? _ahead;
+    private int _next;
+
+    /// <summary>The batch of a step; without a wait where the steps are asked for one after the other.</summary>
+    /// <exception cref="InvalidDataException">The token file cannot be read: which row.</exception>
+    public ContrastiveBatch At(int step)
+    {
+        if (_ahead is null || step != _next)
+        {
+            _ahead = From(step).SelectAhead(StepsAhead, t => corpus.Batch(order.RowsOf(t))).GetEnumerator();
+        }
+
+        _next = step + 1;
+        _ahead.MoveNext();
+        return _ahead.Current;
+    }
+
+    private static IEnumerable<int> From(int step)
+    {
+        while (true)
+        {
+            yield return step++;
+        }
+    }
+}
