@@ -115,14 +115,15 @@ internal static class MineCommand
         };
         UsageException.Require(options.Validate);
         string input = parsed.GetRequiredValue(s_input);
-        SentenceTable pairs = SentenceTable.Load(input, cancellationToken: cancellationToken);
-        if (pairs.Columns < 2)
+        SentenceFile file = SentenceFile.Open(input);
+        if (file.Columns < 2)
         {
             throw new InvalidDataException($"{input}: one column; expected two, an anchor and its positive");
         }
 
-        string[] anchors = [.. Enumerable.Range(0, pairs.Count).Select(row => pairs[row].Sentence)];
-        string[] positives = [.. Enumerable.Range(0, pairs.Count).Select(row => pairs[row].Positive!)];
+        SentenceRow[] pairs = [.. file.Rows(cancellationToken: cancellationToken)];
+        string[] anchors = [.. pairs.Select(pair => pair.Sentence)];
+        string[] positives = [.. pairs.Select(pair => pair.Positive!)];
         string[] corpus = parsed.GetValue(s_corpus) is { } path ? [.. InputTexts.Read(path, parsed.GetValue(s_jsonLines), cancellationToken).Where(text => text.Length > 0).Distinct(StringComparer.Ordinal)] : [.. positives.Distinct(StringComparer.Ordinal)];
         using SentenceEncoder encoder = s_encoder.Load(parsed);
         EmbeddingMatrix anchorVectors = encoder.Encode(anchors, cancellationToken), positiveVectors = encoder.Encode(positives, cancellationToken), corpusVectors = encoder.Encode(corpus, cancellationToken);
