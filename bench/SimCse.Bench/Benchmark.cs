@@ -1,4 +1,5 @@
 using System.Globalization;
+using SimCse.Training.Modeling;
 
 namespace SimCse.Bench;
 
@@ -11,7 +12,7 @@ internal enum SideName
     /// <summary>What it is compared with.</summary>
     Peer,
 
-    /// <summary>Nothing but one large matrix product: what this machine can give at that moment.</summary>
+    /// <summary>Nothing but large matrix products: what this machine can give at that moment.</summary>
     Peak,
 }
 
@@ -31,18 +32,30 @@ internal abstract class Benchmark
     /// <summary>The unit of <see cref="ValueOf"/>, without spaces.</summary>
     public abstract string Unit { get; }
 
-    /// <summary>Whether the matrix-product peak of the machine is measured in every round, and floating-point operations are counted.</summary>
-    public abstract bool CountsFlops { get; }
+    /// <summary>The precision of each side's matrix products, where floating-point operations are counted and the machine's peak is measured in every round; null where not.</summary>
+    public virtual (Precision Ours, Precision Peer)? Products => null;
 
-    /// <summary>Whether both sides run on one thread whatever <see cref="BenchmarkOptions.Threads"/> says.</summary>
+    /// <summary>Whether the processes of both sides run on one thread each, whatever <see cref="BenchmarkOptions.Threads"/> says.</summary>
     public virtual bool OneThread => false;
+
+    /// <summary>Whether every round has new processes, and none warms up: where the figure is a process's peak memory.</summary>
+    public virtual bool NewProcessesEachRound => false;
+
+    /// <summary>A further comparison that belongs to this one; its result is printed before this one's.</summary>
+    public virtual Benchmark? Further => null;
+
+    /// <summary>Throws where this machine lacks what the benchmark needs.</summary>
+    /// <exception cref="PlatformNotSupportedException">What it lacks.</exception>
+    public virtual void RequireMachine()
+    {
+    }
 
     /// <summary>Writes what both sides read into <paramref name="folder"/>.</summary>
     /// <returns>Lines about the input, for the report.</returns>
     public abstract IReadOnlyList<string> Prepare(string folder, BenchmarkOptions options);
 
-    /// <summary>The command that runs a side which is not .NET, speaking <see cref="SideHost"/>'s protocol; null where this program does.</summary>
-    public virtual IReadOnlyList<string>? CommandOf(SideName side, string folder, BenchmarkOptions options) => null;
+    /// <summary>The command that runs a side, speaking <see cref="SideHost"/>'s protocol: this program, or another where the side is not .NET or several processes.</summary>
+    public virtual IReadOnlyList<string> CommandOf(SideName side, string folder, BenchmarkOptions options) => SideProcess.CommandOf(this, side, folder);
 
     /// <summary>Opens a side, in its own process.</summary>
     public abstract Side Open(SideName side, string folder, BenchmarkOptions options);
@@ -52,8 +65,11 @@ internal abstract class Benchmark
     /// <exception cref="InvalidDataException">The two do not compute the same.</exception>
     public abstract string Compare(string oursCheck, string peerCheck);
 
-    /// <summary>The figure that is compared, from one round: items a second.</summary>
-    public virtual double ValueOf(IReadOnlyList<Measurement> parts) => parts.Sum(p => p.Items) / parts.Sum(p => p.Seconds);
+    /// <summary>The floating-point operations of a side's round, where <see cref="Products"/> says that they are counted.</summary>
+    public virtual FlopCount FlopsOf(SideName side, int round, string folder) => throw new NotSupportedException($"{Name} counts no floating-point operations");
+
+    /// <summary>The figure that is compared, from one round or one part of it: items a second.</summary>
+    public virtual double ValueOf(SideRound round) => round.Parts.Sum(p => p.Items) / round.Parts.Sum(p => p.Seconds);
 
     /// <summary>Above 1 where ours is better.</summary>
     public virtual double RatioOf(double ours, double peer) => ours / peer;
@@ -64,8 +80,16 @@ internal static class Benchmarks
 {
     public static IReadOnlyList<Benchmark> All { get; } =
     [
-        new Training.TrainingBenchmark(Training.ModelShape.Small),
-        new Training.TrainingBenchmark(Training.ModelShape.Base),
+        new Training.StepBenchmark(Training.ModelShape.Small, Precision.Fp32),
+        new Training.StepBenchmark(Training.ModelShape.Base, Precision.Fp32),
+        new Training.StepBenchmark(Training.ModelShape.Small, Precision.Bf16),
+        new Training.StepBenchmark(Training.ModelShape.Base, Precision.Bf16),
+        new Training.DebianBenchmark(),
+        new Training.MemoryBenchmark(),
+        new Training.CachedMemoryBenchmark(),
+        new Training.RanksBenchmark(),
+        new Training.CostBenchmark(1_000_000),
+        new Training.CostBenchmark(100_000),
         new Tokenizing.TokenizeBenchmark(),
         new Search.ExactSearchBenchmark(),
         new Search.HnswBenchmark(),
@@ -74,6 +98,15 @@ internal static class Benchmarks
 
     public static Benchmark Named(string name) => All.FirstOrDefault(b => string.Equals(b.Name, name, StringComparison.Ordinal))
         ?? throw new UsageException($"'{name}' is not a benchmark; there are {string.Join(", ", All.Select(b => b.Name))}");
+}
+
+/// <summary>Floating-point operations of the matrix products of one round.</summary>
+/// <param name="Padded">As if every row were padded to its batch's longest.</param>
+/// <param name="Real">For the real tokens alone.</param>
+/// <param name="Computed">What the side really computes.</param>
+internal readonly record struct FlopCount(double Padded, double Real, double Computed)
+{
+    public static FlopCount operator +(FlopCount a, FlopCount b) => new(a.Padded + b.Padded, a.Real + b.Real, a.Computed + b.Computed);
 }
 
 /// <summary>What the user asked for; written to the run's folder for the processes of the sides.</summary>
@@ -86,6 +119,7 @@ internal static class Benchmarks
 /// <param name="Sentences"><c>wiki</c>: real ones where the data is there; <c>generated</c>: lognormal lengths with a mean of 19 tokens.</param>
 /// <param name="Texts">Texts tokenized in one round.</param>
 /// <param name="Vectors">Vectors searched; null is the benchmark's own choice.</param>
+/// <param name="Profile">Whether ours is sampled by perf instead of compared with the peer.</param>
 internal sealed record BenchmarkOptions(
     int Rounds = 5,
     int Threads = 1,
@@ -95,7 +129,8 @@ internal sealed record BenchmarkOptions(
     string? Model = null,
     string Sentences = "wiki",
     int Texts = 10_000,
-    int? Vectors = null)
+    int? Vectors = null,
+    bool Profile = false)
 {
     public static BenchmarkOptions Parse(ReadOnlySpan<string> arguments)
     {
@@ -103,6 +138,13 @@ internal sealed record BenchmarkOptions(
         for (int i = 0; i < arguments.Length; i += 2)
         {
             string name = arguments[i];
+            if (string.Equals(name, "--profile", StringComparison.Ordinal))
+            {
+                options = options with { Profile = true };
+                i--; // it has no value
+                continue;
+            }
+
             string Value(ReadOnlySpan<string> all) => i + 1 < all.Length ? all[i + 1] : throw new UsageException($"{name} needs a value");
             int Number(ReadOnlySpan<string> all) => int.TryParse(Value(all), NumberStyles.None, CultureInfo.InvariantCulture, out int n) && n > 0
                 ? n
@@ -118,7 +160,7 @@ internal sealed record BenchmarkOptions(
                 "--sentences" => options with { Sentences = Value(arguments) is "wiki" or "generated" ? Value(arguments) : throw new UsageException($"--sentences needs wiki or generated, not '{Value(arguments)}'") },
                 "--texts" => options with { Texts = Number(arguments) },
                 "--vectors" => options with { Vectors = Number(arguments) },
-                _ => throw new UsageException($"'{name}' is not an option; there are --rounds --threads --steps --batch --max-length --model --sentences --texts --vectors"),
+                _ => throw new UsageException($"'{name}' is not an option; there are --rounds --threads --steps --batch --max-length --model --sentences --texts --vectors --profile"),
             };
         }
 

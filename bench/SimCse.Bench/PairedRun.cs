@@ -1,4 +1,5 @@
 using System.Text.Json;
+using SimCse.Training.Modeling;
 
 namespace SimCse.Bench;
 
@@ -12,6 +13,12 @@ internal static class PairedRun
 
     public static int Run(Benchmark benchmark, BenchmarkOptions options, TextWriter report, CancellationToken cancellationToken = default)
     {
+        benchmark.RequireMachine();
+        if (benchmark.Further is { } further)
+        {
+            Run(further, options, report, cancellationToken);
+        }
+
         options = benchmark.OneThread ? options with { Threads = 1 } : options;
         string folder = Directory.CreateTempSubdirectory("simcse-bench-").FullName;
         try
@@ -24,9 +31,9 @@ internal static class PairedRun
                 report.WriteLine(line);
             }
 
-            report.WriteLine($"check: {Check(benchmark, folder, options)}");
-            List<Round> rounds = Measure(benchmark, folder, options, report, cancellationToken, out long oursMemory, out long peerMemory);
-            Summarise(benchmark, rounds, oursMemory, peerMemory, report);
+            report.WriteLine($"check: {Check(benchmark, folder, options, out string oursVersion, out string peerVersion)}");
+            report.WriteLine($"ours runs on {oursVersion}; the peer on {peerVersion}");
+            Summarise(benchmark, Measure(benchmark, folder, options, report, cancellationToken), report);
             return 0;
         }
         finally
@@ -47,76 +54,72 @@ internal static class PairedRun
         $"{name} ratio={ratio:0.00} ours={Figure(ours)} peer={Figure(peer)} unit={unit} rounds={rounds}";
 
     // In processes of their own, so that the check leaves no trace in the memory that the timed ones report.
-    private static string Check(Benchmark benchmark, string folder, BenchmarkOptions options)
+    private static string Check(Benchmark benchmark, string folder, BenchmarkOptions options, out string oursVersion, out string peerVersion)
     {
-        string[] files = new string[2];
-        foreach (SideName side in new[] { SideName.Ours, SideName.Peer })
+        (string oursCheck, string peerCheck) = (Path.Combine(folder, "check-ours"), Path.Combine(folder, "check-peer"));
+        using (SideProcess ours = new(benchmark, SideName.Ours, folder, options))
         {
-            files[(int)side] = Path.Combine(folder, $"check-{side}");
-            using SideProcess process = new(benchmark, side, folder, options);
-            process.Check(files[(int)side]);
+            ours.Check(oursCheck);
+            oursVersion = ours.Version;
         }
 
-        return benchmark.Compare(files[0], files[1]);
+        using (SideProcess peer = new(benchmark, SideName.Peer, folder, options))
+        {
+            peer.Check(peerCheck);
+            peerVersion = peer.Version;
+        }
+
+        return benchmark.Compare(oursCheck, peerCheck);
     }
 
-    private static List<Round> Measure(Benchmark benchmark, string folder, BenchmarkOptions options, TextWriter report, CancellationToken cancellationToken, out long oursMemory, out long peerMemory)
+    private static List<Round> Measure(Benchmark benchmark, string folder, BenchmarkOptions options, TextWriter report, CancellationToken cancellationToken)
     {
-        using SideProcess ours = new(benchmark, SideName.Ours, folder, options);
-        using SideProcess peer = new(benchmark, SideName.Peer, folder, options);
-        using SideProcess? peak = benchmark.CountsFlops ? new SideProcess(benchmark, SideName.Peak, folder, options) : null;
-        string peakHead = peak is null ? "" : "   peak GFLOP/s";
-        report.WriteLine($"round   ours {benchmark.Unit}   peer {benchmark.Unit}   ratio   ours CPU s   peer CPU s   CPU ratio{peakHead}");
+        using OpenSides sides = new(benchmark, folder, options);
+        report.WriteLine($"round   ours {benchmark.Unit}   peer {benchmark.Unit}   ratio   ours CPU s   peer CPU s   CPU ratio");
         List<Round> rounds = [];
-        for (int r = 0; r <= options.Rounds; r++)
+        for (int r = benchmark.NewProcessesEachRound ? 1 : 0; r <= options.Rounds; r++)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            double peakFlops = 0;
-            if (peak is not null)
+            IReadOnlyList<Measurement> products = benchmark.Products is null ? [] : sides.Round(SideName.Peak, r).Parts;
+            SideRound ours, peer;
+            if (r % 2 == 1)
             {
-                Measurement product = peak.Round(r).Parts[0];
-                peakFlops = product.PaddedFlops / product.Seconds;
+                ours = sides.Round(SideName.Ours, r);
+                peer = sides.Round(SideName.Peer, r);
+            }
+            else
+            {
+                peer = sides.Round(SideName.Peer, r);
+                ours = sides.Round(SideName.Ours, r);
             }
 
-            Round round = r % 2 == 1
-                ? new Round(Ours: ours.Round(r), Peer: peer.Round(r), peakFlops)
-                : SecondFirst(ours, peer, r, peakFlops);
-            double oursValue = benchmark.ValueOf(round.Ours.Parts), peerValue = benchmark.ValueOf(round.Peer.Parts);
-            string peakColumn = peak is null ? "" : $"   {peakFlops / 1e9,12:0}";
+            double oursValue = benchmark.ValueOf(ours), peerValue = benchmark.ValueOf(peer);
             string number = r == 0 ? "warm-up" : $"{r,5}";
-            report.WriteLine($"{number}   {Figure(oursValue)}   {Figure(peerValue)}   {benchmark.RatioOf(oursValue, peerValue):0.00}   {round.Ours.ProcessorSeconds:0.00}   {round.Peer.ProcessorSeconds:0.00}   {round.Peer.ProcessorSeconds / round.Ours.ProcessorSeconds:0.00}{peakColumn}");
+            string peak = string.Concat(products.Select(p => $"   {p.Part} {p.Items / p.Seconds / 1e9:0} GFLOP/s"));
+            report.WriteLine($"{number}   {Figure(oursValue)}   {Figure(peerValue)}   {benchmark.RatioOf(oursValue, peerValue):0.00}   {ours.ProcessorSeconds:0.00}   {peer.ProcessorSeconds:0.00}   {peer.ProcessorSeconds / ours.ProcessorSeconds:0.00}{peak}");
             report.Flush();
             if (r > 0)
             {
-                rounds.Add(round);
+                rounds.Add(benchmark.Products is null
+                    ? new Round(ours, peer, products, default, default)
+                    : new Round(ours, peer, products, benchmark.FlopsOf(SideName.Ours, r, folder), benchmark.FlopsOf(SideName.Peer, r, folder)));
             }
         }
 
-        oursMemory = ours.PeakMemory;
-        peerMemory = peer.PeakMemory;
         return rounds;
     }
 
-    private static Round SecondFirst(SideProcess ours, SideProcess peer, int r, double peakFlops)
+    private static void Summarise(Benchmark benchmark, List<Round> rounds, TextWriter report)
     {
-        (IReadOnlyList<Measurement>, double) peerRound = peer.Round(r);
-        return new Round(ours.Round(r), peerRound, peakFlops);
-    }
-
-    private static void Summarise(Benchmark benchmark, List<Round> rounds, long oursMemory, long peerMemory, TextWriter report)
-    {
-        report.WriteLine($"peak memory: ours {oursMemory / 1e9:0.00} GB, peer {peerMemory / 1e9:0.00} GB, peer/ours {(double)peerMemory / oursMemory:0.00}");
+        double[] ratios = [.. rounds.Select(r => benchmark.RatioOf(benchmark.ValueOf(r.Ours), benchmark.ValueOf(r.Peer)))];
+        report.WriteLine($"ratio of the rounds: {ratios.Min():0.00} to {ratios.Max():0.00}");
+        long oursMemory = rounds.Max(r => r.Ours.PeakMemory), peerMemory = rounds.Max(r => r.Peer.PeakMemory);
+        report.WriteLine($"peak memory: ours {oursMemory / 1e9:0.00} GB, peer {peerMemory / 1e9:0.00} GB, peer/ours {(double)peerMemory / oursMemory:0.00}, ours/peer {(double)oursMemory / peerMemory:0.00}");
         report.WriteLine($"processor seconds a round: ours {Median(rounds.Select(r => r.Ours.ProcessorSeconds)):0.00}, peer {Median(rounds.Select(r => r.Peer.ProcessorSeconds)):0.00}, peer/ours {Median(rounds.Select(r => r.Peer.ProcessorSeconds / r.Ours.ProcessorSeconds)):0.00}");
-        if (benchmark.CountsFlops)
+        if (benchmark.Products is { } products)
         {
-            double peak = Median(rounds.Select(r => r.PeakFlops));
-            report.WriteLine($"matrix-product peak of this machine, these threads: {peak / 1e9:0} GFLOP/s");
-            foreach ((string side, Func<Round, IReadOnlyList<Measurement>> of) in new (string, Func<Round, IReadOnlyList<Measurement>>)[] { ("ours", r => r.Ours.Parts), ("peer", r => r.Peer.Parts) })
-            {
-                double padded = Median(rounds.Select(r => of(r).Sum(p => p.PaddedFlops) / of(r).Sum(p => p.Seconds)));
-                double real = Median(rounds.Select(r => of(r).Sum(p => p.RealFlops) / of(r).Sum(p => p.Seconds)));
-                report.WriteLine($"GFLOP/s of {side}: {padded / 1e9:0} padding counted ({padded / peak:0%} of the peak), {real / 1e9:0} real tokens only ({real / peak:0%})");
-            }
+            SummariseProducts("ours", products.Ours, rounds, r => (r.Ours.Seconds, r.OursFlops), report);
+            SummariseProducts("peer", products.Peer, rounds, r => (r.Peer.Seconds, r.PeerFlops), report);
         }
 
         foreach (string part in rounds[0].Ours.Parts.Select(p => p.Part).Where(p => p.Length > 0))
@@ -128,12 +131,29 @@ internal static class PairedRun
 
         string Line(string name, Func<Measurement, bool> counts)
         {
-            (double Ours, double Peer)[] values = [.. rounds.Select(r => (benchmark.ValueOf([.. r.Ours.Parts.Where(counts)]), benchmark.ValueOf([.. r.Peer.Parts.Where(counts)])))];
+            (double Ours, double Peer)[] values = [.. rounds.Select(r => (Value(r.Ours), Value(r.Peer)))];
             return LastLine(name, Median(values.Select(v => benchmark.RatioOf(v.Ours, v.Peer))), Median(values.Select(v => v.Ours)), Median(values.Select(v => v.Peer)), benchmark.Unit, rounds.Count);
+
+            double Value(SideRound round) => benchmark.ValueOf(round with { Parts = [.. round.Parts.Where(counts)] });
         }
+    }
+
+    private static void SummariseProducts(string side, Precision precision, List<Round> rounds, Func<Round, (double Seconds, FlopCount Flops)> of, TextWriter report)
+    {
+        (string Part, double Flops)[] products = [.. rounds[0].Products.Where(p => MatrixProductPeak.IsOf(p.Part, precision))
+            .Select(p => (p.Part, Median(rounds.Select(r => r.Products.First(q => string.Equals(q.Part, p.Part, StringComparison.Ordinal))).Select(q => q.Items / q.Seconds))))];
+        double peak = products.Max(p => p.Flops);
+        report.WriteLine($"matrix-product peak of this machine, these threads: {string.Join(", ", products.Select(p => $"{p.Part} {p.Flops / 1e9:0}"))} GFLOP/s; {side} is measured by {peak / 1e9:0}");
+        string Share(Func<FlopCount, double> counted)
+        {
+            double flops = Median(rounds.Select(of).Select(r => counted(r.Flops) / r.Seconds));
+            return $"{flops / 1e9:0} ({flops / peak:0%} of the peak)";
+        }
+
+        report.WriteLine($"GFLOP/s of {side}: {Share(f => f.Padded)} padding counted, {Share(f => f.Real)} real tokens only, {Share(f => f.Computed)} really computed");
     }
 
     private static string Figure(double value) => value >= 1000 ? $"{value:0}" : value >= 100 ? $"{value:0.0}" : $"{value:0.00}";
 
-    private sealed record Round((IReadOnlyList<Measurement> Parts, double ProcessorSeconds) Ours, (IReadOnlyList<Measurement> Parts, double ProcessorSeconds) Peer, double PeakFlops);
+    private sealed record Round(SideRound Ours, SideRound Peer, IReadOnlyList<Measurement> Products, FlopCount OursFlops, FlopCount PeerFlops);
 }

@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
 using SimCse.Bench;
-using TorchSharp;
 
 CultureInfo.DefaultThreadCurrentCulture = CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
 using CancellationTokenSource interrupt = new();
@@ -19,16 +18,9 @@ try
         case ["--side", string side, string name, string folder]:
             SideName which = Enum.Parse<SideName>(side);
             BenchmarkOptions given = JsonSerializer.Deserialize<BenchmarkOptions>(File.ReadAllText(Path.Combine(folder, PairedRun.OptionsFile)))!;
-            SideHost.Run(() =>
-            {
-                Benchmark benchmark = Benchmarks.Named(name);
-                if (benchmark.CountsFlops)
-                {
-                    torch.set_num_threads(given.Threads);
-                }
-
-                return which == SideName.Peak ? new MatrixProductPeak() : benchmark.Open(which, folder, given);
-            });
+            SideHost.Run(() => which == SideName.Peak && Benchmarks.Named(name).Products is { } products
+                ? new MatrixProductPeak(given.Threads, [products.Ours, products.Peer])
+                : Benchmarks.Named(name).Open(which, folder, given));
             return 0;
         case [string name, ..] when !name.StartsWith('-'):
             // The terminal interrupts the sides too; this process ends them and removes the run's folder.
@@ -37,9 +29,12 @@ try
                 e.Cancel = true;
                 interrupt.Cancel();
             };
-            return PairedRun.Run(Benchmarks.Named(name), BenchmarkOptions.Parse(args.AsSpan(1)), Console.Out, interrupt.Token);
+            BenchmarkOptions asked = BenchmarkOptions.Parse(args.AsSpan(1));
+            return asked.Profile
+                ? StepProfile.Run(Benchmarks.Named(name), asked, Console.Out, interrupt.Token)
+                : PairedRun.Run(Benchmarks.Named(name), asked, Console.Out, interrupt.Token);
         default:
-            throw new UsageException("usage: eng/bench NAME [--rounds N] [--threads T] [--steps K] [--batch N] [--max-length L] [--model DIR] [--sentences wiki|generated] [--texts N] [--vectors N], or eng/bench --list");
+            throw new UsageException("usage: eng/bench NAME [--rounds N] [--threads T] [--steps K] [--batch N] [--max-length L] [--model DIR] [--sentences wiki|generated] [--texts N] [--vectors N] [--profile], or eng/bench --list");
     }
 }
 catch (UsageException e)
@@ -51,7 +46,7 @@ catch (Exception e) when (interrupt.IsCancellationRequested && e is (OperationCa
 {
     return 130;
 }
-catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException)
+catch (Exception e) when (e is IOException or InvalidDataException or UnauthorizedAccessException or PlatformNotSupportedException)
 {
     Console.Error.WriteLine(e.Message);
     return 1;

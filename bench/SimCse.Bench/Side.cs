@@ -6,13 +6,24 @@ namespace SimCse.Bench;
 /// <param name="Part">The part's name, where a round has several; else empty.</param>
 /// <param name="Seconds">Wall time, measured in the side's own process.</param>
 /// <param name="Items">Sentences, texts, queries done in that time.</param>
-/// <param name="PaddedFlops">Floating-point operations of the matrix products with padding counted; 0 where none are counted.</param>
-/// <param name="RealFlops">The same for the real tokens alone.</param>
-internal sealed record Measurement(string Part, double Seconds, double Items, double PaddedFlops, double RealFlops);
+/// <param name="PeakMemory">The most memory that a process of this part had, bytes, where it has ended since; else 0: the parent looks.</param>
+internal sealed record Measurement(string Part, double Seconds, double Items, long PeakMemory = 0);
+
+/// <summary>What one side did in one round.</summary>
+/// <param name="Parts">As the side measured them.</param>
+/// <param name="ProcessorSeconds">Of all threads of all its processes.</param>
+/// <param name="PeakMemory">The most memory that its processes have had resident so far, together, bytes.</param>
+internal sealed record SideRound(IReadOnlyList<Measurement> Parts, double ProcessorSeconds, long PeakMemory)
+{
+    public double Seconds => Parts.Sum(p => p.Seconds);
+}
 
 /// <summary>One side of a benchmark, living in a process of its own.</summary>
 internal abstract class Side : IDisposable
 {
+    /// <summary>What this side runs on, for the report.</summary>
+    public virtual string Version => System.Runtime.InteropServices.RuntimeInformation.FrameworkDescription;
+
     /// <summary>Writes what this side computes on the first input, for the comparison that precedes all timing.</summary>
     public abstract void WriteCheck(string path);
 
@@ -25,7 +36,7 @@ internal abstract class Side : IDisposable
 
 /// <summary>
 /// The loop of a side's process. Lines in: <c>check PATH</c>, <c>round N</c>, end of input. Lines out, each a JSON document:
-/// <c>{"ready":true}</c> once, <c>{"checked":true}</c>, and an array of <see cref="Measurement"/> for a round.
+/// <c>{"ready":"VERSION"}</c> once, <c>{"checked":true}</c>, and an array of <see cref="Measurement"/> for a round.
 /// </summary>
 internal static class SideHost
 {
@@ -34,7 +45,7 @@ internal static class SideHost
         using StreamWriter replies = new(Console.OpenStandardOutput()) { AutoFlush = true, NewLine = "\n" };
         Console.SetOut(Console.Error); // what a library prints must not end up among the replies
         using Side side = open();
-        replies.WriteLine("""{"ready":true}""");
+        replies.WriteLine(JsonSerializer.Serialize(new { ready = side.Version }));
         while (Console.In.ReadLine() is string line)
         {
             string[] words = line.Split(' ', 2);

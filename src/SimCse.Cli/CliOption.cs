@@ -50,6 +50,13 @@ internal static class CliOption
         With<double?>(name, helpName, description, byDefault,
             text => double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double value) && double.IsFinite(value) ? value : null, "a number");
 
+    /// <summary>One of some words, the first where it is not given.</summary>
+    public static Option<string> Choice(string name, string description, params string[] choices)
+    {
+        Option<string> option = new(name) { HelpName = string.Join('|', choices), Description = description, DefaultValueFactory = _ => choices[0] };
+        return option.AcceptOnlyFromAmong(choices);
+    }
+
     private static Option<T?> With<T>(string name, string helpName, string description, T? byDefault, Func<string, T?> parse, string expected) => new(name)
     {
         HelpName = helpName,

@@ -1,3 +1,4 @@
+using SimCse.Training.Distribution;
 using SimCse.Training.Modeling;
 using SimCse.Training.Objectives;
 using TorchSharp;
@@ -64,6 +65,12 @@ public sealed class ContrastiveStep
     /// <summary>How many rows of the data, with all their views, are encoded at a time; null for the whole batch.</summary>
     public int? MicroBatchSize { get; init; }
 
+    /// <summary>
+    /// The processes that share the work, or null. Every one is given the same batch and encodes a share of its rows; the vectors are gathered, as in the reference, so that the loss is that of the
+    /// whole batch; gradients are summed while the backward goes on to lower layers. N processes compute what one does, to rounding.
+    /// </summary>
+    public Communicator? Ranks { get; init; }
+
     /// <summary>Runs the step.</summary>
     /// <param name="batch">N rows.</param>
     /// <param name="step">The step within the run, which draws the noise.</param>
@@ -87,42 +94,70 @@ public sealed class ContrastiveStep
         IReadOnlyList<IReadOnlyList<int[]>> views = batch.EncodedViews;
         int n = batch.Rows;
         int[][] rows = [.. views.SelectMany(v => v)]; // view after view
-        int[][] pieces = Pieces(n, views.Count);
+        int[] own = OwnRows(Ranks?.Rank ?? 0, n);
+        int[][] pieces = [.. own.Chunk(Math.Max(1, Math.Min(MicroBatchSize ?? n, n))).Select(piece => Encoded(piece, n, views.Count))];
         _model.Parameters.ClearGradients();
+        using GradientSum? sum = Ranks is null ? null : new GradientSum(Ranks, _model);
         Representation? whole = pieces.Length == 1 ? Encode(rows, pieces[0], step) : null;
-        Tensor z = (whole?.Vectors ?? EncodeInPieces(rows, pieces, step)).detach().requires_grad_(true); // (n·N, H)
+        Tensor z = Gather(whole?.Vectors ?? EncodeInPieces(rows, pieces, step), n, views.Count).detach().requires_grad_(true); // (n·N, H)
         Tensor[] view = [.. Enumerable.Range(0, views.Count).Select(v => z.slice(0, (long)v * n, (long)(v + 1) * n, 1))]; // (N, H) each
         Tensor logits = _loss.Logits(view[0], view[1], view.Length > 2 ? view[2] : null);
         Tensor contrastive = ContrastiveLoss.CrossEntropy(logits);
         contrastive.backward();
-        foreach (int[] piece in pieces)
+        for (int p = 0; p < pieces.Length; p++)
         {
             using DisposeScope scope = NewDisposeScope();
-            using Tensor at = tensor(piece, ScalarType.Int64, device: z.device);
-            (whole ?? Encode(rows, piece, step)).Backward(z.grad!.index_select(0, at));
+            using Tensor at = tensor(pieces[p], ScalarType.Int64, device: z.device);
+            bool final = p == pieces.Length - 1 && corrupted is null;
+            (whole ?? Encode(rows, pieces[p], step)).Backward(z.grad!.index_select(0, at), final && sum is not null ? sum.Start : null);
         }
 
-        return (contrastive.item<float>() + (corrupted is null ? 0 : _maskedWeight * MaskedGradients(corrupted, pieces, step)), logits);
+        double masked = corrupted is null ? 0 : MaskedGradients(corrupted, pieces, step);
+        sum?.Complete();
+        return (contrastive.item<float>() + (_maskedWeight * masked), logits);
     }
 
-    /// <summary>Which encoded rows go through the encoder together: all views of some rows of the data.</summary>
-    private int[][] Pieces(int n, int views)
+    /// <summary>The rows of the data that a process encodes: consecutive ones, as many for each, to one.</summary>
+    private int[] OwnRows(int rank, int n)
     {
-        int size = Math.Min(MicroBatchSize ?? n, n);
-        return [.. Enumerable.Range(0, n).Chunk(size).Select(own => (int[])[.. Enumerable.Range(0, views).SelectMany(v => own.Select(row => (v * n) + row))])];
+        int ranks = Ranks?.Size ?? 1, first = n * rank / ranks, end = n * (rank + 1) / ranks;
+        return [.. Enumerable.Range(first, end - first)];
+    }
+
+    /// <summary>All views of some rows of the data, by their places among the encoded rows.</summary>
+    private static int[] Encoded(int[] rows, int n, int views) => [.. Enumerable.Range(0, views).SelectMany(v => rows.Select(row => (v * n) + row))];
+
+    /// <summary>The vectors of all processes' rows, (n·N, H), view after view; z itself where there is one process.</summary>
+    private Tensor Gather(Tensor z, int n, int views)
+    {
+        if (Ranks is null)
+        {
+            return z;
+        }
+
+        using IDisposable noGradient = no_grad();
+        int width = _model.Config.HiddenSize;
+        int[][] places = [.. Enumerable.Range(0, Ranks.Size).Select(rank => Encoded(OwnRows(rank, n), n, views))];
+        Tensor gathered = empty((long)n * views, width);
+        Ranks.AllGather(z.detach().cpu().contiguous().Floats(), gathered.Floats(), [.. places.Select(p => p.Length * width)]);
+        Tensor all = empty_like(gathered);
+        all.index_copy_(0, tensor(places.SelectMany(p => p).ToArray(), ScalarType.Int64), gathered);
+        return all.to(_model.Parameters.Device);
     }
 
     private Representation Encode(int[][] rows, int[] piece, int step) => _model.Represent(_model.Pack([.. piece.Select(r => rows[r])]), Masks(step, piece));
 
+    /// <summary>The vectors of the pieces without a way back, in the order of <see cref="Encoded"/> for all of their rows.</summary>
     private Tensor EncodeInPieces(int[][] rows, int[][] pieces, int step)
     {
-        Tensor z = empty(rows.Length, _model.Config.HiddenSize, device: _model.Parameters.Device); // (n·N, H)
+        int[] places = [.. pieces.SelectMany(p => p).Order()];
+        Tensor z = empty(places.Length, _model.Config.HiddenSize, device: _model.Parameters.Device);
         using IDisposable noGradient = no_grad();
         foreach (int[] piece in pieces)
         {
             using DisposeScope scope = NewDisposeScope();
             Tensor vectors = _model.Represent(_model.Pack([.. piece.Select(r => rows[r])]), Masks(step, piece), training: true);
-            z.index_copy_(0, tensor(piece, ScalarType.Int64, device: z.device), vectors);
+            z.index_copy_(0, tensor(piece.Select(r => (long)Array.BinarySearch(places, r)).ToArray(), device: z.device), vectors);
         }
 
         return z;
@@ -140,7 +175,9 @@ public sealed class ContrastiveStep
             loss += head.Gradients(packed, [.. piece.Select(r => corrupted[r].Labels)], Masks(step, [.. piece.Select(r => MaskedPassRow + r)]), masked, _maskedWeight);
         }
 
-        return loss;
+        double[] total = [loss];
+        Ranks?.AllReduce(total, RankReduction.Sum);
+        return total[0];
     }
 
     private DropoutMasks Masks(int step, int[] keys) => new(_seed, step, keys);

@@ -101,7 +101,7 @@ public sealed record PretrainingOptions
         ["epochs"] = Epochs,
         ["max-steps"] = MaxSteps,
         ["eval-steps"] = EvalSteps,
-        ["precision"] = Precision == Precision.Bf16 ? "bf16" : "fp32",
+        ["precision"] = Precision.ToName(),
         ["seed"] = Seed,
     };
 }

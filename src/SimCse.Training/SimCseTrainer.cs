@@ -2,8 +2,10 @@ using System.Text.Json.Nodes;
 using SimCse.Checkpoints;
 using SimCse.Tokenization;
 using SimCse.Training.Data;
+using SimCse.Training.Distribution;
 using SimCse.Training.Modeling;
 using SimCse.Training.Objectives;
+using static TorchSharp.torch;
 
 namespace SimCse.Training;
 
@@ -33,6 +35,12 @@ public sealed class SimCseTrainer
     /// <summary>The name and the SHA-256 of the data, for the manifest and for refusing to resume on other data.</summary>
     public required (string Name, string Sha256) DataSource { get; init; }
 
+    /// <summary>The processes that train together, or null; each is given the same model, data and options.</summary>
+    public Communicator? Ranks { get; init; }
+
+    /// <summary>Where the model lives while it learns; null for the CPU.</summary>
+    public Device? Device { get; init; }
+
     /// <summary>Trains, or goes on with the run that is saved in the output directory.</summary>
     /// <param name="checkpoint">The base model.</param>
     /// <param name="tokenizer">Its tokenizer.</param>
@@ -47,7 +55,10 @@ public sealed class SimCseTrainer
         ArgumentNullException.ThrowIfNull(checkpoint);
         ArgumentNullException.ThrowIfNull(tokenizer);
         ArgumentNullException.ThrowIfNull(corpus);
-        TrainingLoop.RequireFree(_output, resume);
+        if (Ranks is null or { Rank: 0 })
+        {
+            TrainingLoop.RequireFree(_output, resume);
+        }
 
         EncoderConfig config = checkpoint.Config;
         int maxLength = Math.Min(_options.MaxLength, config.MaxTokens);
@@ -56,7 +67,7 @@ public sealed class SimCseTrainer
             config = config with { HiddenDropout = dropout, AttentionDropout = dropout };
         }
 
-        using SimCseModel model = SimCseModel.FromCheckpoint(checkpoint, config, _options.Pooling, _options.MlpOnlyTrain, _options.Seed);
+        using SimCseModel model = SimCseModel.FromCheckpoint(checkpoint, config, _options.Pooling, _options.MlpOnlyTrain, _options.Seed, _options.Precision, Device);
         TokenMasking? masking = null;
         if (_options.DoMlm)
         {
@@ -70,7 +81,7 @@ public sealed class SimCseTrainer
         LinearDecay schedule = new(_options.LearningRate, total, _options.WarmUpSteps);
         using AdamW optimizer = new(model.Parameters, _options.WeightDecay);
         ContrastiveLoss loss = new(_options.Temperature, _options.HardNegativeWeight);
-        ContrastiveStep step = new(model, optimizer, loss, _options.Seed, masking, _options.MlmWeight);
+        ContrastiveStep step = new(model, optimizer, loss, _options.Seed, masking, _options.MlmWeight) { MicroBatchSize = _options.MicroBatchSize, Ranks = Ranks };
         TrainedEncoder encoder = new(model, tokenizer, config.MaxTokens);
 
         JsonObject fingerprint = _options.ToJson();
@@ -78,10 +89,18 @@ public sealed class SimCseTrainer
         fingerprint["judged-by"] = Evaluate is null ? null : ScoreName;
         fingerprint["rows"] = corpus.Rows;
         fingerprint["model"] = checkpoint.HashWeights(cancellationToken);
+        fingerprint["device"] = model.Parameters.Device.ToString();
+        fingerprint["ranks"] = Ranks?.Size ?? 1;
+        if (Ranks is not null)
+        {
+            Ranks.RequireSame("run", fingerprint.ToJsonString());
+            Ranks.Share(model.Parameters.FlatGradients.Address(), model.Parameters.FlatGradients.numel());
+        }
 
         TrainingLoop loop = new(_output, model.Parameters, optimizer, fingerprint)
         {
             TotalSteps = total,
+            Ranks = Ranks,
             Started = () => RunManifest.Write(Path.Combine(_output, "manifest.json"), "train", fingerprint, checkpoint.Directory, DataSource.Name),
             EvaluationSteps = _options.EvalSteps,
             SaveSteps = _options.SaveSteps ?? _options.EvalSteps,

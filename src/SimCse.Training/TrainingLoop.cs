@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using SimCse.Checkpoints;
+using SimCse.Training.Distribution;
 using SimCse.Training.Modeling;
 
 namespace SimCse.Training;
@@ -91,6 +92,11 @@ public sealed class TrainingLoop
     /// <summary>Writes the model as it is into this directory, replacing what is there; called whenever it is the best so far.</summary>
     public required Action<string, int, DevelopmentScore?> WriteModel { get; init; }
 
+    /// <summary>
+    /// The processes that take the steps together, or null. Rank 0 alone evaluates, writes and reads the directory; the others are given the state that it resumes from.
+    /// </summary>
+    public Communicator? Ranks { get; init; }
+
     /// <summary>Called when the run is known to be the one in the directory, or new, before anything else is written.</summary>
     public Action? Started { get; init; }
 
@@ -118,19 +124,23 @@ public sealed class TrainingLoop
     /// <exception cref="OperationCanceledException">Cancelled; the state is on disk.</exception>
     public TrainingResult Run(bool resume, IProgress<TrainingProgress>? progress, CancellationToken cancellationToken)
     {
-        if (resume && File.Exists(Path.Combine(_directory, FinishedFile)))
+        if (Agree(resume && File.Exists(Path.Combine(_directory, FinishedFile))))
         {
-            return Finished();
+            return Leads ? Finished() : Followed(new State());
         }
 
         Directory.CreateDirectory(RunFolder);
-        State state = resume && File.Exists(StatePath) ? Load() : new State();
-        Started?.Invoke();
-        using StreamWriter metrics = OpenMetrics(state.Step);
+        State state = Agree(resume && File.Exists(StatePath)) ? LoadTogether() : new State();
+        if (Leads)
+        {
+            Started?.Invoke();
+        }
+
+        using TextWriter metrics = Leads ? OpenMetrics(state.Step) : TextWriter.Null;
         Stopwatch session = Stopwatch.StartNew();
         double secondsBefore = state.Seconds, stepSecondsBefore = state.StepSeconds;
         int startStep = state.Step;
-        if (state.Step == 0 && Evaluate is not null)
+        if (state.Step == 0 && Evaluate is not null && Leads)
         {
             DevelopmentScore untrained = Evaluate(cancellationToken);
             WriteLine(metrics, 0, null, untrained, state);
@@ -139,8 +149,9 @@ public sealed class TrainingLoop
 
         while (state.Step < TotalSteps)
         {
-            if (cancellationToken.IsCancellationRequested)
+            if (Ranks?.Any(cancellationToken.IsCancellationRequested) ?? cancellationToken.IsCancellationRequested)
             {
+                Ranks?.ThrowIfRankFailed(); // mpirun asks the ranks to stop when one of them has died, too
                 Save(state);
                 throw new OperationCanceledException($"stopped after step {state.Step} of {TotalSteps}; the run is saved in {_directory}", cancellationToken);
             }
@@ -157,6 +168,11 @@ public sealed class TrainingLoop
 
             DevelopmentScore? score = null;
             bool last = state.Step == TotalSteps;
+            if (!Leads)
+            {
+                continue;
+            }
+
             if (Evaluate is not null && (state.Step % EvaluationSteps == 0 || last))
             {
                 // Cancellation is looked at after the step is complete, so that the state never has a step without its evaluation.
@@ -183,7 +199,7 @@ public sealed class TrainingLoop
         }
 
         metrics.Dispose();
-        return Finish(new TrainingResult(state.BestStep, state.BestScore, TotalSteps, state.Seconds, state.Sentences / Math.Max(state.StepSeconds, 1e-9)));
+        return !Leads ? Followed(state) : Finish(new TrainingResult(state.BestStep, state.BestScore, TotalSteps, state.Seconds, state.Sentences / Math.Max(state.StepSeconds, 1e-9)));
 
         TrainingProgress Report(State s, StepMetrics? step, DevelopmentScore? score)
         {
@@ -274,7 +290,7 @@ public sealed class TrainingLoop
         return new StreamWriter(path, append: true) { NewLine = "\n", AutoFlush = true };
     }
 
-    private static void WriteLine(StreamWriter metrics, int step, StepMetrics? training, DevelopmentScore? score, State state)
+    private static void WriteLine(TextWriter metrics, int step, StepMetrics? training, DevelopmentScore? score, State state)
     {
         JsonObject line = new() { ["step"] = step };
         if (training is not null)
@@ -306,6 +322,15 @@ public sealed class TrainingLoop
         }
     }
 
+    /// <summary>Whether this process speaks for the run: the only one, or rank 0.</summary>
+    private bool Leads => Ranks is null or { Rank: 0 };
+
+    /// <summary>What rank 0 has found, at every rank.</summary>
+    private bool Agree(bool found) => Ranks?.Any(Leads && found) ?? found;
+
+    /// <summary>The outcome at a rank that does not know it: rank 0 has evaluated.</summary>
+    private TrainingResult Followed(State state) => new(TotalSteps, null, TotalSteps, state.Seconds, state.Sentences / Math.Max(state.StepSeconds, 1e-9));
+
     private string RunFolder => Path.Combine(_directory, "run");
 
     private string StatePath => Path.Combine(RunFolder, StateFile);
@@ -314,6 +339,11 @@ public sealed class TrainingLoop
 
     private void Save(State state)
     {
+        if (!Leads)
+        {
+            return;
+        }
+
         JsonObject json = new()
         {
             ["step"] = state.Step,
@@ -332,6 +362,33 @@ public sealed class TrainingLoop
                 TensorToWrite.FromFloats("second." + name, _parameters[name].shape, () => _optimizer.Moments(name).Second),
             ]),
             new Dictionary<string, string>(StringComparer.Ordinal) { ["run"] = _fingerprint.ToJsonString(), ["state"] = json.ToJsonString() });
+    }
+
+    /// <summary>The saved state, which rank 0 has read, at every rank.</summary>
+    private State LoadTogether()
+    {
+        if (Ranks is null)
+        {
+            return Load();
+        }
+
+        State? own = Ranks.Together(() => Leads ? Load() : null);
+        foreach (string name in _parameters.Names)
+        {
+            float[] values = _parameters.Read(name);
+            (float[] first, float[] second) = _optimizer.Moments(name);
+            Ranks.Broadcast(values);
+            Ranks.Broadcast(first);
+            Ranks.Broadcast(second);
+            _parameters.Write(name, values);
+            _optimizer.SetMoments(name, first, second);
+        }
+
+        float[] step = [BitConverter.Int32BitsToSingle(own?.Step ?? 0)];
+        Ranks.Broadcast(step);
+        int steps = BitConverter.SingleToInt32Bits(step[0]);
+        _optimizer.Resume(steps);
+        return own ?? new State { Step = steps };
     }
 
     private State Load()

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using SimCse.Training.Modeling;
 
 namespace SimCse.Training;
 
@@ -7,6 +8,12 @@ public sealed record TrainingOptions
 {
     /// <summary>N, rows a batch.</summary>
     public int BatchSize { get; init; } = 64;
+
+    /// <summary>Rows of the batch that are encoded at a time, to bound memory; null: all of them. Loss and gradients are the whole batch's either way.</summary>
+    public int? MicroBatchSize { get; init; }
+
+    /// <summary>In which numbers the linear layers multiply.</summary>
+    public Precision Precision { get; init; }
 
     /// <summary>η at the first step; it decays linearly to zero.</summary>
     public double LearningRate { get; init; } = 3e-5;
@@ -64,6 +71,7 @@ public sealed record TrainingOptions
     public void Validate()
     {
         Require(BatchSize >= 2, "--batch-size", BatchSize, "at least 2: the other rows of the batch are the negatives");
+        Require(MicroBatchSize is null or >= 1, "--micro-batch-size", MicroBatchSize, "at least 1");
         Require(LearningRate > 0 && double.IsFinite(LearningRate), "--learning-rate", LearningRate, "above 0");
         Require(WarmUpSteps >= 0, "--warmup-steps", WarmUpSteps, "at least 0");
         Require(WeightDecay >= 0, "--weight-decay", WeightDecay, "at least 0");
@@ -84,6 +92,8 @@ public sealed record TrainingOptions
     public JsonObject ToJson() => new()
     {
         ["batch-size"] = BatchSize,
+        ["micro-batch-size"] = MicroBatchSize,
+        ["precision"] = Precision.ToName(),
         ["learning-rate"] = LearningRate,
         ["warmup-steps"] = WarmUpSteps,
         ["weight-decay"] = WeightDecay,

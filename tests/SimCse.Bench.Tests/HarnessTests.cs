@@ -10,6 +10,9 @@ public sealed partial class HarnessTests
     [GeneratedRegex(@"^train-small-fp32 ratio=\d+\.\d\d ours=\S+ peer=\S+ unit=sentences/s rounds=2$", RegexOptions.None, 1000)]
     private static partial Regex ResultLine();
 
+    [GeneratedRegex(@"^train-memory ratio=\d+\.\d\d ours=0\.\d\d peer=0\.\d\d unit=GB rounds=1$", RegexOptions.None, 1000)]
+    private static partial Regex MemoryLine();
+
     [Fact]
     public void A_run_alternates_both_sides_and_ends_with_its_result()
     {
@@ -23,6 +26,30 @@ public sealed partial class HarnessTests
         Assert.Contains(lines, l => l.StartsWith("check: first step without dropout: loss", StringComparison.Ordinal));
         Assert.Contains(lines, l => l.StartsWith("peak memory: ours", StringComparison.Ordinal));
         Assert.Contains(lines, l => l.StartsWith("matrix-product peak", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void A_memory_run_ends_with_the_peak_of_new_processes_in_GB_and_gradient_caching_before_it()
+    {
+        using StringWriter report = new(CultureInfo.InvariantCulture) { NewLine = "\n" };
+        BenchmarkOptions options = new(Rounds: 1, Threads: 1, Steps: 1, Batch: 4, Model: RepositoryPaths.Fixture("tiny-bert"));
+
+        Assert.Equal(0, PairedRun.Run(Benchmarks.Named("train-memory"), options, report, TestContext.Current.CancellationToken));
+
+        string[] lines = report.ToString().TrimEnd().Split('\n');
+        Assert.Matches(MemoryLine(), lines[^1]);
+        Assert.Single(lines, l => l.StartsWith("train-memory-512 ratio=", StringComparison.Ordinal));
+        Assert.DoesNotContain(lines, l => l.StartsWith("warm-up", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void A_cost_run_is_told_by_a_whole_epoch()
+    {
+        // 10,000 sentences: 5 s that do not belong to steps, and steps at 200 a second.
+        SideRound round = new([new Measurement("all-but-steps", 5, 10_000), new Measurement("steps", 6.4, 1280)], 0, 0);
+
+        Assert.Equal(10_000 / 55.0, Benchmarks.Named("train-cost").ValueOf(round), 1e-9);
+        Assert.Equal(200, Benchmarks.Named("train-cost").ValueOf(round with { Parts = [round.Parts[1]] }), 1e-9);
     }
 
     [Theory]
@@ -63,6 +90,18 @@ public sealed partial class HarnessTests
     }
 
     [Fact]
+    public void Ranks_that_compute_another_loss_than_one_process_are_refused()
+    {
+        string folder = RepositoryPaths.NewTemporaryDirectory();
+        string ours = Path.Combine(folder, "ours"), peer = Path.Combine(folder, "peer");
+        File.WriteAllText(ours, "[2.5, 2.25]");
+        File.WriteAllText(peer, "[2.5, 2.26]");
+
+        Assert.Contains("do not compute the same", Assert.Throws<InvalidDataException>(() => Benchmarks.Named("ranks-2").Compare(ours, peer)).Message, StringComparison.Ordinal);
+        Directory.Delete(folder, recursive: true);
+    }
+
+    [Fact]
     public void Texts_whose_ids_differ_are_named()
     {
         string folder = RepositoryPaths.NewTemporaryDirectory();
@@ -80,12 +119,16 @@ public sealed partial class HarnessTests
         EncoderConfig config = ModelShape.Base.Config;
         int[][] batch = [new int[32], new int[16]];
 
-        (double padded, double real) = TrainingInput.Flops(batch, config);
+        (double padded, double real, double computed) = TrainingInput.Flops(batch, config);
 
         // 12 layers of 12 H² multiply-adds a token and 2 L H a token in attention; 2 sentences as 2 rows each.
         double Forward(double tokens) => 2 * 12 * tokens * ((12.0 * 768 * 768) + (2 * tokens * 768));
         Assert.Equal(3 * 2 * 2 * Forward(32), padded, 1.0);
         Assert.Equal(3 * 2 * (Forward(32) + Forward(16)), real, 1.0);
+
+        // The last layer: keys and values of every token (2 H² each), then for [CLS] alone query and projection, the feed-forward layer (8 H²), and its row of attention.
+        double Last(double tokens) => 2 * ((tokens * 2.0 * 768 * 768) + (10.0 * 768 * 768) + (2 * tokens * 768));
+        Assert.Equal(3 * 2 * ((11 / 12.0 * (Forward(32) + Forward(16))) + Last(32) + Last(16)), computed, 1.0);
         Assert.Equal(64 / 48.0, TrainingInput.PaddingFactor([batch]), 1e-12);
     }
 

@@ -74,10 +74,46 @@ public class RanksTests
                 await Task.Delay(5, TestContext.Current.CancellationToken);
             }
 
-            int[] ranks = [.. (await File.ReadAllTextAsync($"/proc/{mpirun.Id}/task/{mpirun.Id}/children", TestContext.Current.CancellationToken)).Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(int.Parse).Order()];
-            using Process rank = Process.GetProcessById(ranks[dead]);
-            rank.Kill();
+            KillRank(await File.ReadAllTextAsync($"/proc/{mpirun.Id}/task/{mpirun.Id}/children", TestContext.Current.CancellationToken), dead);
         }
+    }
+
+    [Fact]
+    public async Task Ranks_train_with_the_losses_of_one_process_and_go_on_after_one_is_killed_to_the_same_bits()
+    {
+        string directory = RepositoryPaths.NewTemporaryDirectory(), one = Path.Combine(directory, "one"), two = Path.Combine(directory, "two"), killed = Path.Combine(directory, "killed"), data = Path.Combine(directory, "data.txt");
+        await File.WriteAllLinesAsync(data, TinyModel.Bert.Sentences.Where(s => s.Trim().Length > 0), TestContext.Current.CancellationToken);
+        string[] train = ["train", "--model", TinyModel.Bert.Directory, "--data", data, "--batch-size", "16", "--micro-batch-size", "5", "--max-steps", "200", "--save-steps", "3", "--do-mlm", "--threads", "1"];
+        (await SimCseProcess.RunAsync([.. train, "--output", one])).Succeeded();
+        (await SimCseProcess.OnRanksAsync(2, "", [.. train, "--output", two])).Succeeded();
+        double[] expected = await LossesAsync(one), actual = await LossesAsync(two);
+        Assert.Equal(200, actual.Length);
+        Assert.All(Enumerable.Range(0, 5), step => Assert.Equal(expected[step], actual[step], 1e-4 * expected[step])); // rounding grows from step to step
+
+        Outcome outcome = await SimCseProcess.OnRanksAsync(2, "", KillAsync, [.. train, "--output", killed]);
+        Assert.Contains("--resume", FailedOnce(outcome, 137), StringComparison.Ordinal);
+        (await SimCseProcess.OnRanksAsync(2, "", [.. train, "--output", killed, "--resume"])).Succeeded();
+        Assert.Equal(await File.ReadAllBytesAsync(Path.Combine(two, "model.safetensors"), TestContext.Current.CancellationToken), await File.ReadAllBytesAsync(Path.Combine(killed, "model.safetensors"), TestContext.Current.CancellationToken));
+
+        async Task KillAsync(Process mpirun)
+        {
+            while (!File.Exists(Path.Combine(killed, "run", "state.safetensors")) && !mpirun.HasExited)
+            {
+                await Task.Delay(5, TestContext.Current.CancellationToken);
+            }
+
+            KillRank(await File.ReadAllTextAsync($"/proc/{mpirun.Id}/task/{mpirun.Id}/children", TestContext.Current.CancellationToken), 1);
+        }
+
+        static async Task<double[]> LossesAsync(string output) =>
+            [.. (await File.ReadAllLinesAsync(Path.Combine(output, "metrics.jsonl"), TestContext.Current.CancellationToken)).Select(line => JsonDocument.Parse(line).RootElement.GetProperty("loss").GetDouble())];
+    }
+
+    private static void KillRank(string children, int dead)
+    {
+        int[] ranks = [.. children.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(int.Parse).Order()];
+        using Process rank = Process.GetProcessById(ranks[dead]);
+        rank.Kill();
     }
 
     /// <summary>So many blocks of what a rank encodes at once, the last not full.</summary>

@@ -14,8 +14,6 @@ internal sealed class AllReduceBenchmark : Benchmark
 
     public override string Unit => "GB/s";
 
-    public override bool CountsFlops => false;
-
     public override bool OneThread => true;
 
     public override IReadOnlyList<string> Prepare(string folder, BenchmarkOptions options)

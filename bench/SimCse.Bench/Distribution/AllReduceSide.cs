@@ -50,7 +50,7 @@ internal sealed unsafe class AllReduceSide : Side
     public override IReadOnlyList<Measurement> RunRound(int round) => [.. s_parts.Select((part, i) =>
     {
         Tell(i);
-        return new Measurement(part.Part, RunPart(i), (double)part.Bytes * SumsOfRound / 1e9, 0, 0);
+        return new Measurement(part.Part, RunPart(i), (double)part.Bytes * SumsOfRound / 1e9);
     })];
 
     public override void Dispose()
@@ -95,6 +95,7 @@ internal sealed unsafe class AllReduceSide : Side
             _ranks.Share(_vectors[part], count); // as a training run does once, at its start
         }
 
+        Sum(_vectors[part], count);
         _ranks.Barrier();
         long start = Stopwatch.GetTimestamp();
         for (int i = 0; i < SumsOfRound; i++)

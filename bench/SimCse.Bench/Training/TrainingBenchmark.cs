@@ -1,22 +1,21 @@
 using System.Globalization;
 using SimCse.Checkpoints;
 using SimCse.Tokenization;
+using SimCse.Training.Modeling;
+using TorchSharp;
 
 namespace SimCse.Bench.Training;
 
-/// <summary>The unsupervised training step, ours against <c>plain</c>: the reference's step line by line in TorchSharp.</summary>
-internal sealed class TrainingBenchmark(ModelShape shape) : Benchmark
+/// <summary>A benchmark of the unsupervised training step: the same weights, head and batches on both sides.</summary>
+internal abstract class TrainingBenchmark(ModelShape shape) : Benchmark
 {
-    private const double Tolerance = 1e-3;
-
-    public override string Name => $"train-{shape.Name}-fp32";
-
-    public override string Summary =>
-        $"unsupervised training step, {shape.Config.Layers} x {shape.Config.HiddenSize}, float32, against the reference's step in TorchSharp";
-
     public override string Unit => "sentences/s";
 
-    public override bool CountsFlops => true;
+    /// <summary>The relative difference of loss and gradient norm at which the two sides still compute the same.</summary>
+    protected virtual double Tolerance => 1e-3;
+
+    /// <summary>The model's shape.</summary>
+    protected ModelShape Shape => shape;
 
     public override IReadOnlyList<string> Prepare(string folder, BenchmarkOptions options)
     {
@@ -33,23 +32,18 @@ internal sealed class TrainingBenchmark(ModelShape shape) : Benchmark
         ];
     }
 
-    /// <summary>The first sentences of Wikipedia in the order of the file, with the vocabulary of the model; generated ones where there are none.</summary>
-    private static (IEnumerable<int[]> Sentences, string Source) Sentences(BenchmarkOptions options, EncoderConfig config)
-    {
-        string? text = Repository.Shared("data", "text", "wiki_en_250k.txt.gz"), vocabulary = options.Model ?? Repository.Shared("models", "minilm-l6-mlm");
-        if (text is null || vocabulary is null || string.Equals(options.Sentences, "generated", StringComparison.Ordinal))
-        {
-            return (TrainingInput.GeneratedSentences(config.VocabularySize, options.MaxLength), "generated sentences of lognormal lengths");
-        }
-
-        Tokenizer tokenizer = Tokenizer.Load(vocabulary);
-        return (TrainingInput.Lines(text).Select(line => tokenizer.Encode(line, options.MaxLength).Ids), $"sentences of {Path.GetFileName(text)}");
-    }
-
     public override Side Open(SideName side, string folder, BenchmarkOptions options)
     {
+        torch.set_num_threads(options.Threads);
+        return Open(side, TrainingInput.Load(folder));
+    }
+
+    public override FlopCount FlopsOf(SideName side, int round, string folder)
+    {
         TrainingInput input = TrainingInput.Load(folder);
-        return new TrainingSide(input, side == SideName.Ours ? (checkpoint, config) => new OurStepper(checkpoint, config) : (checkpoint, config) => new PlainStepper(checkpoint, config));
+        EncoderConfig config = EncoderConfig.Load(Path.Combine(input.Model, "config.json"));
+        FlopCount flops = input.BatchesOf(round).Select(batch => TrainingInput.Flops(batch, config)).Aggregate((a, b) => a + b);
+        return side == SideName.Peer ? flops with { Computed = flops.Padded } : flops;
     }
 
     public override string Compare(string oursCheck, string peerCheck)
@@ -60,6 +54,32 @@ internal sealed class TrainingBenchmark(ModelShape shape) : Benchmark
             ? found
             : throw new InvalidDataException($"{found}: the two sides do not compute the same");
 
-        static bool Near(double a, double b) => Math.Abs(a - b) <= Tolerance * Math.Abs(b);
+        bool Near(double a, double b) => Math.Abs(a - b) <= Tolerance * Math.Abs(b);
+    }
+
+    /// <summary>Opens a side of this input: ours, or <c>plain</c>.</summary>
+    protected virtual Side Open(SideName side, TrainingInput input) => side == SideName.Ours ? Ours(input, Precision.Fp32) : Plain(input);
+
+    /// <summary>The product's step.</summary>
+    protected static Side Ours(TrainingInput input, Precision precision, int? microBatchSize = null) =>
+        new TrainingSide(input, RuntimeDescription(precision), (checkpoint, config) => new OurStepper(checkpoint, config, precision, microBatchSize));
+
+    /// <summary>The reference's step in TorchSharp.</summary>
+    protected static Side Plain(TrainingInput input) => new TrainingSide(input, $"libtorch {torch.__version__} (plain)", (checkpoint, config) => new PlainStepper(checkpoint, config));
+
+    private static string RuntimeDescription(Precision precision) =>
+        $"SimCse {typeof(SimCseModel).Assembly.GetName().Version!.ToString(3)}, {(precision == Precision.Bf16 ? "bf16" : "fp32")}, {System.Runtime.InteropServices.RuntimeInformation.FrameworkDescription}";
+
+    /// <summary>The first sentences of Wikipedia in the order of the file, with the vocabulary of the model; generated ones where there are none.</summary>
+    private static (IEnumerable<int[]> Sentences, string Source) Sentences(BenchmarkOptions options, EncoderConfig config)
+    {
+        string? vocabulary = options.Model ?? Repository.Shared("models", "minilm-l6-mlm");
+        if (SampleTexts.Wikipedia is null || vocabulary is null || string.Equals(options.Sentences, "generated", StringComparison.Ordinal))
+        {
+            return (TrainingInput.GeneratedSentences(config.VocabularySize, options.MaxLength), "generated sentences of lognormal lengths");
+        }
+
+        Tokenizer tokenizer = Tokenizer.Load(vocabulary);
+        return (SampleTexts.All().Select(line => tokenizer.Encode(line, options.MaxLength).Ids), $"sentences of {Path.GetFileName(SampleTexts.Wikipedia)}");
     }
 }

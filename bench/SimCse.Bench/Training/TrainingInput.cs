@@ -1,4 +1,3 @@
-using System.IO.Compression;
 using System.Text.Json;
 using SimCse.Checkpoints;
 
@@ -15,6 +14,9 @@ internal sealed record TrainingInput(string Model, int StepsARound, int[][][] Ba
     public const int TotalSteps = 15_625;
     private const string FileName = "training.json";
     private const int HeadSeed = 2;
+
+    /// <summary>The sentences of the check that precedes all timing.</summary>
+    public int[][] CheckBatch { get; init; } = Batches[0];
 
     public static TrainingInput Load(string folder) => JsonSerializer.Deserialize<TrainingInput>(File.ReadAllText(Path.Combine(folder, FileName)))!;
 
@@ -40,17 +42,19 @@ internal sealed record TrainingInput(string Model, int StepsARound, int[][][] Ba
     }
 
     /// <summary>
-    /// Floating-point operations of the encoder's matrix products in one training step, each sentence as two rows, forward and backward
-    /// (three times the forward): a token takes 8H² + 4HI in each layer's linear layers, and a row of L tokens 4L²H in its attention.
+    /// Floating-point operations of the encoder's matrix products in one training step, each sentence as two rows, forward and backward (three times the forward): a token takes 8H² + 4HI in each layer's
+    /// linear layers, and a row of L tokens 4L²H in its attention. Ours computes less: in the last layer only keys and values of every token (4H²), and queries, attention, projection and feed-forward of [CLS].
     /// </summary>
-    public static (double Padded, double Real) Flops(int[][] batch, EncoderConfig config)
+    public static FlopCount Flops(int[][] batch, EncoderConfig config)
     {
+        double hidden = config.HiddenSize, square = hidden * hidden, linear = (8 * square) + (4 * hidden * config.IntermediateSize);
         int longest = batch.Max(s => s.Length);
-        return (batch.Length * Row(longest), batch.Sum(s => Row(s.Length)));
+        return new FlopCount(batch.Length * Rows(config.Layers * Layer(longest)), batch.Sum(s => Rows(config.Layers * Layer(s.Length))),
+            batch.Sum(s => Rows(((config.Layers - 1) * Layer(s.Length)) + LastLayer(s.Length))));
 
-        double Row(double tokens) => 2 * 3 * config.Layers * (
-            (tokens * ((8.0 * config.HiddenSize * config.HiddenSize) + (4.0 * config.HiddenSize * config.IntermediateSize)))
-            + (4.0 * tokens * tokens * config.HiddenSize));
+        double Layer(double tokens) => (tokens * linear) + (4 * tokens * tokens * hidden);
+        double LastLayer(double tokens) => (tokens * 4 * square) + linear - (4 * square) + (4 * tokens * hidden);
+        static double Rows(double forward) => 2 * 3 * forward;
     }
 
     /// <summary>Sentences whose lengths are lognormal with a mean of 19 tokens, cut to <paramref name="maxLength"/>; the ids are random. Padding then takes 1.6 times the tokens.</summary>
@@ -69,16 +73,6 @@ internal sealed record TrainingInput(string Model, int StepsARound, int[][][] Ba
             }
 
             yield return sentence;
-        }
-    }
-
-    /// <summary>The lines of a gzipped text file.</summary>
-    public static IEnumerable<string> Lines(string gzip)
-    {
-        using StreamReader reader = new(new GZipStream(File.OpenRead(gzip), CompressionMode.Decompress));
-        while (reader.ReadLine() is string line)
-        {
-            yield return line;
         }
     }
 }

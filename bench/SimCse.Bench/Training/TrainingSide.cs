@@ -23,17 +23,21 @@ internal abstract class Stepper : IDisposable
 }
 
 /// <summary>Takes the steps of a round and the time. The stepper is made from a checkpoint and a config, with or without dropout, when it is first needed.</summary>
-internal sealed class TrainingSide(TrainingInput input, Func<Checkpoint, EncoderConfig, Stepper> create) : Side
+internal sealed class TrainingSide(TrainingInput input, string version, Func<Checkpoint, EncoderConfig, Stepper> create) : Side
 {
+    /// <summary>How long round 0 goes on at least: code that is compiled as it runs needs seconds to settle.</summary>
+    private static readonly TimeSpan s_warmUp = TimeSpan.FromSeconds(5);
+
     private Stepper? _stepper;
-    private EncoderConfig? _config;
     private int _steps;
+
+    public override string Version => version;
 
     public override void WriteCheck(string path)
     {
         using Checkpoint checkpoint = Checkpoint.Open(input.Model);
         using Stepper stepper = create(checkpoint, checkpoint.Config with { HiddenDropout = 0, AttentionDropout = 0 });
-        stepper.Step(input.Batches[0], 0).Save(path);
+        stepper.Step(input.CheckBatch, 0).Save(path);
     }
 
     public override IReadOnlyList<Measurement> RunRound(int round)
@@ -41,20 +45,23 @@ internal sealed class TrainingSide(TrainingInput input, Func<Checkpoint, Encoder
         if (_stepper is null)
         {
             using Checkpoint checkpoint = Checkpoint.Open(input.Model);
-            _config = checkpoint.Config;
-            _stepper = create(checkpoint, _config);
+            _stepper = create(checkpoint, checkpoint.Config);
         }
 
         int[][][] batches = [.. input.BatchesOf(round)];
         long start = Stopwatch.GetTimestamp();
-        foreach (int[][] batch in batches)
+        int sentences = 0;
+        do
         {
-            _stepper.Step(batch, _steps++);
+            foreach (int[][] batch in batches)
+            {
+                _stepper.Step(batch, _steps++);
+                sentences += batch.Length;
+            }
         }
+        while (round == 0 && Stopwatch.GetElapsedTime(start) < s_warmUp);
 
-        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-        (double Padded, double Real)[] flops = [.. batches.Select(b => TrainingInput.Flops(b, _config!))];
-        return [new Measurement("", seconds, batches.Sum(b => b.Length), flops.Sum(f => f.Padded), flops.Sum(f => f.Real))];
+        return [new Measurement("", Stopwatch.GetElapsedTime(start).TotalSeconds, sentences)];
     }
 
     public override void Dispose() => _stepper?.Dispose();

@@ -11,7 +11,9 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 process.env.TOKENIZERS_PARALLELISM = "false"; // read by the native library when it first encodes a batch
-const { Tokenizer } = createRequire(new URL("../../../eng/tokenizers/", import.meta.url))("@anush008/tokenizers");
+const installed = createRequire(new URL("../../../eng/tokenizers/", import.meta.url));
+const { Tokenizer } = installed("@anush008/tokenizers");
+const { name, version } = installed("@anush008/tokenizers/package.json");
 
 const folder = process.argv[2];
 const texts = readFileSync(join(folder, "texts.jsonl"), "utf8").split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
@@ -26,7 +28,7 @@ const parts = ["wordpiece", "bpe"].map((name) => {
 });
 
 const reply = (value) => process.stdout.write(JSON.stringify(value) + "\n");
-reply({ ready: true });
+reply({ ready: `${name} ${version}, Node.js ${process.versions.node}` });
 for await (const line of createInterface({ input: process.stdin })) {
   if (line.startsWith("check ")) {
     const lines = [];
@@ -46,7 +48,7 @@ for await (const line of createInterface({ input: process.stdin })) {
         const start = process.hrtime.bigint();
         for (const batch of batches) await tokenizer.encodeBatch(batch);
         const seconds = Number(process.hrtime.bigint() - start) / 1e9;
-        measured.push({ Part: name, Seconds: seconds, Items: textsARound, PaddedFlops: 0, RealFlops: 0 });
+        measured.push({ Part: name, Seconds: seconds, Items: textsARound });
       }
     } while (round === 0 && performance.now() < warmUp);
     reply(measured);

@@ -2,7 +2,6 @@ using System.CommandLine;
 using SimCse.Checkpoints;
 using SimCse.Training;
 using SimCse.Training.Data;
-using SimCse.Training.Modeling;
 
 namespace SimCse.Cli.Commands;
 
@@ -44,8 +43,8 @@ internal static class PretrainCommand
     private static readonly Option<int?> s_evalSteps = CliOption.Whole("--eval-steps", "N", "steps between measurements of the held-out loss", s_defaults.EvalSteps);
     private static readonly Option<long?> s_seed = CliOption.Long("--seed", "N", "draws the weights, the order of the sentences and the masks", s_defaults.Seed);
 
-    private static readonly Option<string> s_precision = Choice("--precision", "matrix products in fp32, or in bf16 where the processor has it", "fp32", "bf16");
-    private static readonly Option<string> s_store = Choice("--store", "how the finished weights are stored", "fp32", "fp16");
+    private static readonly Option<string> s_precision = TrainingPlace.Precision();
+    private static readonly Option<string> s_store = CliOption.Choice("--store", "how the finished weights are stored", "fp32", "fp16");
     private static readonly Option<int?> s_threads = CliOption.Threads();
     private static readonly Option<bool> s_json = CliOption.Json("print the outcome as JSON: best_step, best_dev (the negative held-out loss), steps, seconds, sentences_per_second");
 
@@ -83,10 +82,7 @@ internal static class PretrainCommand
     {
         PretrainingOptions options = Options(parsed);
         string output = parsed.GetRequiredValue(s_output);
-        if (parsed.GetValue(s_threads) is { } threads)
-        {
-            TorchSharp.torch.set_num_threads(threads);
-        }
+        TrainingPlace.SetThreads(parsed.GetValue(s_threads));
 
         string[] files = parsed.GetValue(s_data) ?? [];
         (PretrainingTexts texts, string name) = PretrainingTexts.Load(files, parsed.GetValue(s_sdkDocs), cancellationToken);
@@ -103,13 +99,6 @@ internal static class PretrainCommand
 
     private static PretrainingOptions Options(ParseResult parsed)
     {
-        bool bf16 = string.Equals(parsed.GetValue(s_precision), "bf16", StringComparison.Ordinal);
-        if (bf16 && !Precisions.HasBf16)
-        {
-            Log.Warning("this processor has no bfloat16 products; training in fp32");
-            bf16 = false;
-        }
-
         PretrainingOptions options = new()
         {
             VocabularySize = parsed.GetValue(s_vocabSize)!.Value,
@@ -128,16 +117,10 @@ internal static class PretrainCommand
             Epochs = parsed.GetValue(s_epochs)!.Value,
             MaxSteps = parsed.GetValue(s_maxSteps),
             EvalSteps = parsed.GetValue(s_evalSteps)!.Value,
-            Precision = bf16 ? Precision.Bf16 : Precision.Fp32,
+            Precision = TrainingPlace.PrecisionOf(parsed.GetValue(s_precision)),
             Seed = parsed.GetValue(s_seed)!.Value,
         };
         UsageException.Require(options.Validate);
         return options;
-    }
-
-    private static Option<string> Choice(string name, string description, params string[] choices)
-    {
-        Option<string> option = new(name) { HelpName = string.Join('|', choices), Description = description, DefaultValueFactory = _ => choices[0] };
-        return option.AcceptOnlyFromAmong(choices);
     }
 }

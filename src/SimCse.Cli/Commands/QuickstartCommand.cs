@@ -44,10 +44,7 @@ internal static class QuickstartCommand
     private static int Run(ParseResult parsed, CancellationToken cancellationToken)
     {
         string model = ModelLocation.Find(parsed.GetValue(s_model)), output = Path.GetFullPath(parsed.GetRequiredValue(s_output));
-        if (parsed.GetValue(s_threads) is { } threads)
-        {
-            TorchSharp.torch.set_num_threads(threads);
-        }
+        TrainingPlace.SetThreads(parsed.GetValue(s_threads));
 
         Quickstart.RequireReplaceable(output);
         string packs = parsed.GetValue(s_packs) ?? SdkDocumentation.FindPacks();

@@ -4,6 +4,8 @@ using SimCse.Evaluation;
 using SimCse.Tokenization;
 using SimCse.Training;
 using SimCse.Training.Data;
+using SimCse.Training.Distribution;
+using TorchSharp;
 
 namespace SimCse.Cli.Commands;
 
@@ -29,6 +31,7 @@ internal static class TrainCommand
     private static readonly Option<double?> s_dropout = CliOption.Number("--dropout", "P", "dropout of hidden states and attention; what config.json says where it is not given", null);
 
     private static readonly Option<int?> s_batchSize = CliOption.Whole("--batch-size", "N", "rows a step", s_defaults.BatchSize);
+    private static readonly Option<int?> s_microBatchSize = CliOption.Whole("--micro-batch-size", "N", "rows encoded at a time, to bound memory: loss and gradients stay those of the whole batch; all of them where it is not given", null);
     private static readonly Option<double?> s_learningRate = CliOption.Number("--learning-rate", "R", "at the first step; falls linearly to zero", s_defaults.LearningRate);
     private static readonly Option<int?> s_warmUpSteps = CliOption.Whole("--warmup-steps", "N", "steps over which the rate first rises", s_defaults.WarmUpSteps);
     private static readonly Option<double?> s_weightDecay = CliOption.Number("--weight-decay", "D", "of AdamW", s_defaults.WeightDecay);
@@ -38,6 +41,8 @@ internal static class TrainCommand
     private static readonly Option<int?> s_evalSteps = CliOption.Whole("--eval-steps", "N", "steps between evaluations", s_defaults.EvalSteps);
     private static readonly Option<int?> s_saveSteps = CliOption.Whole("--save-steps", "N", "steps between saves of the state to resume from; those of --eval-steps where it is not given", null);
     private static readonly Option<long?> s_seed = CliOption.Long("--seed", "N", "draws the order of the rows, the head, the dropout and the masked tokens", s_defaults.Seed);
+    private static readonly Option<string> s_precision = TrainingPlace.Precision();
+    private static readonly Option<string> s_device = TrainingPlace.Device();
     private static readonly Option<int?> s_threads = CliOption.Threads();
     private static readonly Option<bool> s_json = CliOption.Json("print the outcome as JSON: best_step, best_dev, steps, seconds, sentences_per_second");
 
@@ -48,60 +53,102 @@ internal static class TrainCommand
             Details = """
                 One column is unsupervised SimCSE: each sentence is encoded twice, and dropout is the only difference. Two columns are
                 positive pairs. Three are pairs with a hard negative each, as entailment and contradiction. The data is checked before
-                training starts. Ctrl-C saves the run and stops; the same command with --resume goes on.
+                training starts. Ctrl-C saves the run and stops; the same command with --resume goes on. Under mpirun all ranks train
+                together, with the losses of one process; rank 0 evaluates and writes.
                 """,
+            RunsOnRanks = true,
             Examples =
             [
                 "simcse train --model models/base --data sentences.txt --output my-model --pooling cls --mlp-only-train",
                 "simcse train --model models/base --data triplets.tsv.gz --output my-model --learning-rate 5e-5 --epochs 3 --eval-data data",
+                "mpirun -n 4 --bind-to none simcse train --model models/base --data sentences.txt --output my-model --batch-size 512",
             ],
         };
         command
             .With("what to train on", s_model, s_data, s_output, s_limit, s_evalData, s_resume, ConfigFile.Option)
             .With("objective", s_pooling, s_mlpOnlyTrain, s_temperature, s_hardNegativeWeight, s_doMlm, s_mlmWeight, s_mlmProbability, s_dropout)
-            .With("schedule", s_batchSize, s_learningRate, s_warmUpSteps, s_weightDecay, s_maxLength, s_epochs, s_maxSteps, s_evalSteps, s_saveSteps, s_seed)
-            .With("running", s_threads, s_json)
+            .With("schedule", s_batchSize, s_microBatchSize, s_learningRate, s_warmUpSteps, s_weightDecay, s_maxLength, s_epochs, s_maxSteps, s_evalSteps, s_saveSteps, s_seed)
+            .With("running", s_precision, s_device, s_threads, s_json)
             .SetAction((parsed, cancellationToken) => Task.Run(() => Run(parsed, cancellationToken), CancellationToken.None));
         return command;
     }
 
     private static int Run(ParseResult parsed, CancellationToken cancellationToken)
     {
-        TrainingOptions options = Options(parsed);
-        string output = parsed.GetRequiredValue(s_output), data = parsed.GetRequiredValue(s_data);
-        bool resume = parsed.GetValue(s_resume);
-        TrainingLoop.RequireFree(output, resume); // the trainer checks too; here it comes before a long reading of data
+        torch.Device? device = TrainingPlace.DeviceOf(parsed.GetValue(s_device));
+        TrainingOptions options = Options(parsed, device);
+        TrainingPlace.SetThreads(parsed.GetValue(s_threads));
+        using Communicator? ranks = Communicator.FromEnvironment();
+        int status = Train(parsed, options, device, ranks, cancellationToken);
+        ranks?.Complete();
+        return status;
+    }
 
-        using Checkpoint checkpoint = Checkpoint.Open(ModelLocation.Find(parsed.GetValue(s_model)));
-        Tokenizer tokenizer = Tokenizer.Load(checkpoint.Directory);
-        StsTask? development = parsed.GetValue(s_evalData) is { } folder ? StsSuite.Load(folder, "STSB-dev").Tasks[0] : null;
-        CorpusSource source = new(data, parsed.GetValue(s_limit), checkpoint.Directory, Math.Min(options.MaxLength, checkpoint.Config.MaxTokens));
-        using TrainingCorpus corpus = TrainingCorpus.Load(source, tokenizer, TrainingCorpus.FileOf(output), new RateLines("rows tokenized"), cancellationToken);
+    private static int Train(ParseResult parsed, TrainingOptions options, torch.Device? device, Communicator? ranks, CancellationToken cancellationToken)
+    {
+        string output = parsed.GetRequiredValue(s_output);
+        bool resume = parsed.GetValue(s_resume);
+        using Checkpoint checkpoint = Together(() => Open(parsed, output, resume, ranks));
+        Tokenizer tokenizer = Together(() => Tokenizer.Load(checkpoint.Directory));
+        StsTask? development = Together(() => parsed.GetValue(s_evalData) is { } folder && ranks is null or { Rank: 0 } ? StsSuite.Load(parsed.GetValue(s_evalData)!, "STSB-dev").Tasks[0] : null);
+        using TrainingCorpus corpus = Load(parsed, options, checkpoint, tokenizer, output, ranks, cancellationToken);
+        string data = parsed.GetRequiredValue(s_data);
         Log.Info($"{data}: {corpus.Rows:N0} rows of {corpus.Columns} {(corpus.Columns == 1 ? "column (unsupervised)" : corpus.Columns == 2 ? "columns (pairs)" : "columns (pairs with hard negatives)")}");
         if (corpus.Truncated > 0)
         {
             Log.Warning($"{corpus.Truncated:N0} of {(long)corpus.Rows * corpus.Columns:N0} texts are longer than {options.MaxLength} tokens and are cut there (--max-length)");
         }
 
-        if (parsed.GetValue(s_threads) is { } threads)
-        {
-            TorchSharp.torch.set_num_threads(threads);
-        }
-
+        bool judged = parsed.GetValue(s_evalData) is not null;
         SimCseTrainer trainer = new(options, output)
         {
             DataSource = (data, corpus.DataSha256!),
-            Evaluate = development is null ? null : new StsDevelopment(development).Evaluate,
+            Evaluate = !judged ? null : (encoder, token) => new StsDevelopment(development!).Evaluate(encoder, token),
             ScoreName = StsDevelopment.ScoreName,
+            Ranks = ranks,
+            Device = device,
         };
         return TrainingRun.Show(parsed, output, StsDevelopment.ScoreName, parsed.GetValue(s_json), progress => trainer.Run(checkpoint, tokenizer, corpus, resume, progress, cancellationToken));
+
+        T Together<T>(Func<T> action) => ranks is null ? action() : ranks.Together(action);
     }
 
-    private static TrainingOptions Options(ParseResult parsed)
+    private static Checkpoint Open(ParseResult parsed, string output, bool resume, Communicator? ranks)
+    {
+        if (ranks is null or { Rank: 0 })
+        {
+            TrainingLoop.RequireFree(output, resume); // the trainer checks too; here it comes before a long reading of data
+        }
+
+        return Checkpoint.Open(ModelLocation.Find(parsed.GetValue(s_model)));
+    }
+
+    /// <summary>The tokens of the data. Ranks come one after another: those of one machine find there what the first has made.</summary>
+    private static TrainingCorpus Load(ParseResult parsed, TrainingOptions options, Checkpoint checkpoint, Tokenizer tokenizer, string output, Communicator? ranks, CancellationToken cancellationToken)
+    {
+        CorpusSource source = new(parsed.GetRequiredValue(s_data), parsed.GetValue(s_limit), checkpoint.Directory, Math.Min(options.MaxLength, checkpoint.Config.MaxTokens));
+        if (ranks is null)
+        {
+            return Load();
+        }
+
+        TrainingCorpus? own = null;
+        for (int rank = 0; rank < ranks.Size; rank++)
+        {
+            own = ranks.Together(() => rank == ranks.Rank ? Load() : own);
+        }
+
+        return own!;
+
+        TrainingCorpus Load() => TrainingCorpus.Load(source, tokenizer, TrainingCorpus.FileOf(output), new RateLines("rows tokenized"), cancellationToken);
+    }
+    private static TrainingOptions Options(ParseResult parsed, torch.Device? device)
     {
         TrainingOptions options = new()
         {
             BatchSize = parsed.GetValue(s_batchSize)!.Value,
+            MicroBatchSize = parsed.GetValue(s_microBatchSize),
+            Precision = TrainingPlace.PrecisionOf(parsed.GetValue(s_precision), device),
             LearningRate = parsed.GetValue(s_learningRate)!.Value,
             WarmUpSteps = parsed.GetValue(s_warmUpSteps)!.Value,
             WeightDecay = parsed.GetValue(s_weightDecay)!.Value,

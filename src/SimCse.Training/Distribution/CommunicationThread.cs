@@ -74,6 +74,9 @@ internal sealed unsafe partial class CommunicationThread : IDisposable
     /// <summary>Waits, on this thread, for the end of one request.</summary>
     public void Wait(nint request) => Wait([request]);
 
+    /// <summary>Remembers that another rank has failed: nothing can be exchanged any more.</summary>
+    public RankFailureException Fail(string message, bool isReported, Exception? cause = null) => _failure = new RankFailureException(message, isReported, cause);
+
     /// <summary>Throws where another rank is known to have failed or died.</summary>
     public void ThrowIfRankFailed() => Post(() =>
     {
@@ -105,6 +108,12 @@ internal sealed unsafe partial class CommunicationThread : IDisposable
 
         _operations.CompleteAdding();
         _thread.Join();
+        if (_failure is { IsReported: true })
+        {
+            // mpirun ends all ranks a second after the first has ended. It is not this one, so that the one that reports the failure has the time to.
+            SpinWait.SpinUntil(() => Processes?.GoneAtTermination is not null, s_patience);
+        }
+
         _operations.Dispose();
         _sum?.Dispose();
         Shared?.Dispose();
@@ -220,8 +229,6 @@ internal sealed unsafe partial class CommunicationThread : IDisposable
 
     private static string Describe(IReadOnlyList<(int Rank, int Process)> gone) => string.Create(CultureInfo.InvariantCulture,
         $"the run ended because rank {gone[0].Rank} (process {gone[0].Process}) died{(gone.Count > 1 ? $", and {gone.Count - 1} more" : "")}");
-
-    private RankFailureException Fail(string message, bool isReported) => _failure = new RankFailureException(message, isReported);
 
     private void ThrowIfFailed()
     {

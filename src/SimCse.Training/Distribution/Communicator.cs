@@ -260,7 +260,7 @@ public sealed unsafe class Communicator : IDisposable
         if (other > 0)
         {
             string message = $"rank {other} has other {what} than rank 0 ({values[other]}, not {values[0]}); give all ranks the same data, model and options";
-            throw Rank == 0 ? new InvalidDataException(message) : new RankFailureException(message, isReported: true);
+            throw Rank == 0 ? new InvalidDataException(message) : _thread.Fail(message, isReported: true);
         }
     }
 
@@ -293,7 +293,7 @@ public sealed unsafe class Communicator : IDisposable
             System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(failure!);
         }
 
-        throw new RankFailureException($"rank {failed} failed", isReported: true, failure);
+        throw _thread.Fail($"rank {failed} failed", isReported: true, failure);
     }
 
     /// <summary>
@@ -306,7 +306,9 @@ public sealed unsafe class Communicator : IDisposable
     /// <summary>Waits for all ranks and leaves them: the run went well. Nothing but <see cref="Dispose"/> may be called after.</summary>
     public void Complete() => _thread.Leave();
 
-    /// <summary>Frees what is held, after <see cref="Complete"/>; without that the other ranks are told that this one failed.</summary>
+    /// <summary>
+    /// Frees what is held, after <see cref="Complete"/>; without that the other ranks are told that this one failed. Where another rank has failed and says so, it waits, seconds at most, for mpirun to end this one.
+    /// </summary>
     public void Dispose()
     {
         if (!_disposed)

@@ -47,7 +47,7 @@ public sealed class AutogradEncoder : IEncoder
         Dictionary<int, Tensor> leaves = hidden.ToDictionary(h => h.Key, h => h.Value.detach().requires_grad_(forGradient));
         return new EncoderPass(leaves, lastLayerAtFirstToken, forGradient ? Backward : null);
 
-        void Backward(IReadOnlyDictionary<int, Tensor> gradients)
+        void Backward(IReadOnlyDictionary<int, Tensor> gradients, Action<int>? layerDone)
         {
             int[] reached = [.. gradients.Keys];
             autograd.backward([.. reached.Select(l => hidden[l])], [.. reached.Select(l => gradients[l])]);

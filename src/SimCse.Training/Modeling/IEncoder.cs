@@ -24,9 +24,9 @@ public interface IEncoder : IDisposable
 public sealed class EncoderPass
 {
     private readonly IReadOnlyDictionary<int, Tensor> _hidden;
-    private readonly Action<IReadOnlyDictionary<int, Tensor>>? _backward;
+    private readonly Action<IReadOnlyDictionary<int, Tensor>, Action<int>?>? _backward;
 
-    internal EncoderPass(IReadOnlyDictionary<int, Tensor> hidden, bool lastIsFirstTokenOnly, Action<IReadOnlyDictionary<int, Tensor>>? backward)
+    internal EncoderPass(IReadOnlyDictionary<int, Tensor> hidden, bool lastIsFirstTokenOnly, Action<IReadOnlyDictionary<int, Tensor>, Action<int>?>? backward)
     {
         _hidden = hidden;
         LastIsFirstTokenOnly = lastIsFirstTokenOnly;
@@ -40,8 +40,9 @@ public sealed class EncoderPass
     public Tensor Hidden(int layer) => _hidden[layer];
 
     /// <summary>Adds to the gradients of the encoder's parameters what follows from the gradients that the hidden states have.</summary>
+    /// <param name="layerDone">Told each layer, 1 … layers, whose parameters have their gradient, last layer first, while those below are still to come; not every encoder does so.</param>
     /// <exception cref="InvalidOperationException">The pass was not made for a gradient.</exception>
-    public void Backward()
+    public void Backward(Action<int>? layerDone = null)
     {
         if (_backward is null)
         {
@@ -49,6 +50,6 @@ public sealed class EncoderPass
         }
 
         Dictionary<int, Tensor> gradients = _hidden.Where(h => h.Value.grad is not null).ToDictionary(h => h.Key, h => h.Value.grad!);
-        _backward(gradients);
+        _backward(gradients, layerDone);
     }
 }

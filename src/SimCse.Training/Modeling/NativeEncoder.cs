@@ -93,7 +93,7 @@ internal sealed unsafe class NativeEncoder : IEncoder
             }
         }
 
-        return new EncoderPass(hidden, lastLayerAtFirstToken, forGradient ? gradients => Backward(pass, gradients) : null);
+        return new EncoderPass(hidden, lastLayerAtFirstToken, forGradient ? (gradients, layerDone) => Backward(pass, gradients, layerDone) : null);
 
         void Keep(int layer, float* values, int rows)
         {
@@ -240,7 +240,7 @@ internal sealed unsafe class NativeEncoder : IEncoder
 
     // ---- backward ----
 
-    private void Backward(Pass pass, IReadOnlyDictionary<int, Tensor> gradients)
+    private void Backward(Pass pass, IReadOnlyDictionary<int, Tensor> gradients, Action<int>? layerDone)
     {
         if (!ReferenceEquals(pass, _pass))
         {
@@ -262,6 +262,7 @@ internal sealed unsafe class NativeEncoder : IEncoder
                 any = true;
             }
 
+            layerDone?.Invoke(last);
             last--;
         }
 
@@ -272,6 +273,8 @@ internal sealed unsafe class NativeEncoder : IEncoder
             {
                 Layer(pass, layer - 1, d);
             }
+
+            layerDone?.Invoke(layer);
         }
 
         if (any | Gather(0, any))

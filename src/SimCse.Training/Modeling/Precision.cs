@@ -19,6 +19,9 @@ public static class Precisions
     /// <summary>Whether this processor multiplies bfloat16 itself (AVX512_BF16), and this system runs the code that does it (Linux and macOS on x64).</summary>
     public static bool HasBf16 => Bf16Tile.IsSupported;
 
+    /// <summary>What the command line calls it: fp32 or bf16.</summary>
+    public static string ToName(this Precision precision) => precision == Precision.Bf16 ? "bf16" : "fp32";
+
     /// <summary>x Wᵀ + b.</summary>
     internal static Tensor Linear(this Precision precision, Tensor x, Tensor weight, Tensor bias) => precision == Precision.Fp32
         ? nn.functional.linear(x, weight, bias)

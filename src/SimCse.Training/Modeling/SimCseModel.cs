@@ -208,9 +208,10 @@ public sealed class Representation
 
     /// <summary>Adds to the parameters' gradients what follows from that of the vectors.</summary>
     /// <param name="gradient">∂ℓ/∂vectors, (R, H).</param>
-    public void Backward(Tensor gradient)
+    /// <param name="layerDone">As for <see cref="EncoderPass.Backward"/>.</param>
+    public void Backward(Tensor gradient, Action<int>? layerDone = null)
     {
         Vectors.backward([gradient]);
-        _pass.Backward();
+        _pass.Backward(layerDone);
     }
 }
