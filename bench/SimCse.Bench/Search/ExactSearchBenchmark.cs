@@ -19,8 +19,6 @@ internal sealed class ExactSearchBenchmark : Benchmark
 
     public override string Unit => "queries/s";
 
-    public override bool CountsFlops => false;
-
     public override IReadOnlyList<string> Prepare(string folder, BenchmarkOptions options)
     {
         int count = options.Vectors ?? Default;
@@ -42,9 +40,9 @@ internal sealed class ExactSearchBenchmark : Benchmark
     public override Side Open(SideName side, string folder, BenchmarkOptions options) =>
         side == SideName.Ours ? new OurSide(options.Vectors ?? Default) : new PeerSide(options.Vectors ?? Default);
 
-    public override double ValueOf(IReadOnlyList<Measurement> parts)
+    public override double ValueOf(SideRound round)
     {
-        Measurement figure = parts.FirstOrDefault(p => string.Equals(p.Part, nameof(VectorPrecision.Float32), StringComparison.Ordinal)) ?? parts[0];
+        Measurement figure = round.Parts.FirstOrDefault(p => string.Equals(p.Part, nameof(VectorPrecision.Float32), StringComparison.Ordinal)) ?? round.Parts[0];
         return figure.Items / figure.Seconds;
     }
 
@@ -82,7 +80,7 @@ internal sealed class ExactSearchBenchmark : Benchmark
                 index.Search(_queries[((round * QueriesARound) + i) % _queries.Count], K);
             }
 
-            return new Measurement(precision.ToString(), Stopwatch.GetElapsedTime(start).TotalSeconds, QueriesARound, 0, 0);
+            return new Measurement(precision.ToString(), Stopwatch.GetElapsedTime(start).TotalSeconds, QueriesARound);
         })];
 
         public override void Dispose()
@@ -102,6 +100,8 @@ internal sealed class ExactSearchBenchmark : Benchmark
             _queries = SentenceVectors.Read(1).Queries;
         }
 
+        public override string Version => "sqlite-vec 0.1.9";
+
         public override void WriteCheck(string path) => File.WriteAllText(path, JsonSerializer.Serialize(
             s_precisions.Select(precision => Enumerable.Range(0, Checked).Select(q => _database.Search(precision, _queries[q], K)))));
 
@@ -113,7 +113,7 @@ internal sealed class ExactSearchBenchmark : Benchmark
                 _database.Search(precision, _queries[((round * QueriesARound) + i) % _queries.Count], K);
             }
 
-            return new Measurement(precision.ToString(), Stopwatch.GetElapsedTime(start).TotalSeconds, QueriesARound, 0, 0);
+            return new Measurement(precision.ToString(), Stopwatch.GetElapsedTime(start).TotalSeconds, QueriesARound);
         })];
 
         public override void Dispose() => _database.Dispose();

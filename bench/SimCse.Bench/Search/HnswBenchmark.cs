@@ -17,8 +17,6 @@ internal sealed class HnswBenchmark : Benchmark
 
     public override string Unit => "queries/s";
 
-    public override bool CountsFlops => false;
-
     public override IReadOnlyList<string> Prepare(string folder, BenchmarkOptions options)
     {
         int count = options.Vectors ?? Default;
@@ -57,7 +55,7 @@ internal sealed class HnswBenchmark : Benchmark
     public override Side Open(SideName side, string folder, BenchmarkOptions options) =>
         side == SideName.Ours ? new GraphSide(options.Vectors ?? Default) : new ScanSide(options.Vectors ?? Default);
 
-    public override double ValueOf(IReadOnlyList<Measurement> parts) => parts[0].Items / parts[0].Seconds;
+    public override double ValueOf(SideRound round) => round.Parts[0].Items / round.Parts[0].Seconds;
 
     public override string Compare(string oursCheck, string peerCheck)
     {
@@ -86,7 +84,7 @@ internal sealed class HnswBenchmark : Benchmark
         double one = Stopwatch.GetElapsedTime(start).TotalSeconds;
         start = Stopwatch.GetTimestamp();
         search(queries);
-        return [new Measurement(One, one, queries.Count, 0, 0), new Measurement(Together, Stopwatch.GetElapsedTime(start).TotalSeconds, queries.Count, 0, 0)];
+        return [new Measurement(One, one, queries.Count), new Measurement(Together, Stopwatch.GetElapsedTime(start).TotalSeconds, queries.Count)];
     }
 
     private sealed class GraphSide(int count) : Side

@@ -1,4 +1,3 @@
-using SimCse.Bench.Training;
 using SimCse.Data;
 
 namespace SimCse.Bench.Search;
@@ -60,8 +59,8 @@ internal static class SentenceVectors
 
     private static void Embed()
     {
-        string? model = Repository.Shared("models", "all-MiniLM-L6-v2"), texts = Repository.Shared("data", "text", "wiki_en_250k.txt.gz");
-        if (texts is null)
+        string? model = Repository.Shared("models", "all-MiniLM-L6-v2");
+        if (SampleTexts.Wikipedia is null)
         {
             throw new InvalidDataException("needs shared/data/text/wiki_en_250k.txt.gz beside the repository, or artifacts/bench/search/sentences.npy, an n × H matrix as simcse embed writes it");
         }
@@ -69,7 +68,7 @@ internal static class SentenceVectors
         Console.Error.WriteLine($"embedding {SentencesEmbedded} sentences, once, for {Sentences}");
         using SentenceEncoder encoder = SentenceEncoder.Load(model ?? Path.Combine(Repository.Root, "models", "simcse-base"), new SentenceEncoderOptions { MaxLength = 64 });
         using VectorWriter writer = VectorWriter.Create(Sentences, encoder.Dimensions);
-        foreach (string[] batch in TrainingInput.Lines(texts).Take(SentencesEmbedded).Chunk(2048))
+        foreach (string[] batch in SampleTexts.All().Take(SentencesEmbedded).Chunk(2048))
         {
             EmbeddingMatrix vectors = encoder.Encode(batch);
             for (int row = 0; row < batch.Length; row++)
