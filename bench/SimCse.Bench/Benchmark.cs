@@ -92,6 +92,8 @@ internal static class Benchmarks
         new Training.CostBenchmark(100_000),
         new Tokenizing.TokenizeBenchmark(),
         .. Inference.InferenceCase.All.Select(which => new Inference.InferenceBenchmark(which)),
+        new Search.ExactSearchBenchmark(),
+        new Search.HnswBenchmark(),
         new Distribution.AllReduceBenchmark(),
     ];
 
@@ -117,6 +119,7 @@ internal readonly record struct FlopCount(double Padded, double Real, double Com
 /// <param name="Model">A model directory in the place of the benchmark's own.</param>
 /// <param name="Sentences"><c>wiki</c>: real ones where the data is there; <c>generated</c>: lognormal lengths with a mean of 19 tokens.</param>
 /// <param name="Texts">Texts tokenized in one round.</param>
+/// <param name="Vectors">Vectors searched; null is the benchmark's own choice.</param>
 /// <param name="Profile">Whether ours is sampled by perf instead of compared with the peer.</param>
 internal sealed record BenchmarkOptions(
     int Rounds = 5,
@@ -127,6 +130,7 @@ internal sealed record BenchmarkOptions(
     string? Model = null,
     string Sentences = "wiki",
     int Texts = 10_000,
+    int? Vectors = null,
     bool Profile = false)
 {
     public static BenchmarkOptions Parse(ReadOnlySpan<string> arguments)
@@ -156,7 +160,8 @@ internal sealed record BenchmarkOptions(
                 "--model" => options with { Model = Path.GetFullPath(Value(arguments)) },
                 "--sentences" => options with { Sentences = Value(arguments) is "wiki" or "generated" ? Value(arguments) : throw new UsageException($"--sentences needs wiki or generated, not '{Value(arguments)}'") },
                 "--texts" => options with { Texts = Number(arguments) },
-                _ => throw new UsageException($"'{name}' is not an option; there are --rounds --threads --steps --batch --max-length --model --sentences --texts --profile"),
+                "--vectors" => options with { Vectors = Number(arguments) },
+                _ => throw new UsageException($"'{name}' is not an option; there are --rounds --threads --steps --batch --max-length --model --sentences --texts --vectors --profile"),
             };
         }
 

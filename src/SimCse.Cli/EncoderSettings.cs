@@ -22,7 +22,24 @@ internal sealed class EncoderSettings
     /// <summary>Loads the model that the command line asks for.</summary>
     /// <param name="parsed">The command line.</param>
     /// <param name="normalize">See <see cref="SentenceEncoderOptions.Normalize"/>.</param>
-    public SentenceEncoder Load(ParseResult parsed, bool? normalize = false) => LoadedModel.ForUse(parsed.GetValue(_model), new SentenceEncoderOptions
+    public SentenceEncoder Load(ParseResult parsed, bool? normalize = false) => LoadedModel.ForUse(parsed.GetValue(_model), Asked(parsed, normalize));
+
+    /// <summary>Loads the model that the command line asks for; where it asks for none, this one, with this pooling unless it asks for another.</summary>
+    public SentenceEncoder LoadOr(ParseResult parsed, string? model, Pooling? pooling)
+    {
+        SentenceEncoderOptions asked = Asked(parsed, normalize: false);
+        return parsed.GetValue(_model) is null && model is not null
+            ? LoadedModel.ForUse(model, asked with { Pooling = asked.Pooling ?? pooling, AllowOtherPooling = true })
+            : LoadedModel.ForUse(parsed.GetValue(_model), asked);
+    }
+
+    /// <summary>What the command line gives as the model, as a full path where it is a directory.</summary>
+    public string? ModelGiven(ParseResult parsed) => parsed.GetValue(_model) is { } model && Directory.Exists(model) ? Path.GetFullPath(model) : parsed.GetValue(_model);
+
+    /// <summary>Whether the command line gives a pooling.</summary>
+    public bool HasPooling(ParseResult parsed) => parsed.GetValue(_pooling) is not null;
+
+    private SentenceEncoderOptions Asked(ParseResult parsed, bool? normalize) => new()
     {
         Pooling = parsed.GetValue(_pooling),
         AllowOtherPooling = parsed.GetValue(_allowOtherPooling),
@@ -33,8 +50,5 @@ internal sealed class EncoderSettings
         Precision = parsed.GetValue(_precision),
         OnnxFile = parsed.GetValue(_onnx),
         Threads = parsed.GetValue(_threads) ?? ProcessRank.Current?.Threads,
-    });
-
-    /// <summary>Whether the command line gives a pooling.</summary>
-    public bool HasPooling(ParseResult parsed) => parsed.GetValue(_pooling) is not null;
+    };
 }

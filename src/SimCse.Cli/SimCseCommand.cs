@@ -17,7 +17,9 @@ internal static class SimCseCommand
             AnalyzeCommand.Create(),
             EmbedCommand.Create(),
             SimilarityCommand.Create(),
+            IndexCommand.Create(),
             SearchCommand.Create(),
+            MineCommand.Create(),
             TokenizeCommand.Create(),
             ExportCommand.Create(),
         };

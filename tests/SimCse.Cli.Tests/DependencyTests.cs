@@ -10,6 +10,8 @@ public class DependencyTests
         ["SimCse"] = [],
         ["SimCse.Extensions.AI"] = ["SimCse"],
         ["SimCse.Data"] = ["SimCse"],
+        ["SimCse.Search.Sqlite"] = ["SimCse"],
+        ["SimCse.Search.PostgreSql"] = ["SimCse"],
         ["SimCse.Evaluation"] = ["SimCse"],
         ["SimCse.Training"] = ["SimCse", "SimCse.Data", "SimCse.Evaluation"],
         ["SimCse.Cli"] = ["SimCse", "SimCse.Data", "SimCse.Evaluation", "SimCse.Training"],
@@ -27,6 +29,14 @@ public class DependencyTests
                 Assert.True(s_allowed[project].Contains(known), $"{project} must not reference {known}");
             }
         }
+    }
+
+    [Fact]
+    public void The_library_to_use_a_model_brings_no_database()
+    {
+        string file = Path.Combine(RepositoryPaths.Root, "src", "SimCse", "SimCse.csproj");
+        Assert.DoesNotContain(XDocument.Load(file).Descendants("PackageReference"), r =>
+            r.Attribute("Include")!.Value.Contains("sql", StringComparison.OrdinalIgnoreCase));
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using SimCse.Search;
+using static SimCse.Tests.Search.IndexVectors;
 
 namespace SimCse.Tests.Search;
 
@@ -77,6 +78,41 @@ public sealed class ExactIndexTests
         Assert.Equal([0, 1, 2, 3], index.Search([0f, 0f], 4, Cancellation).Select(hit => hit.Row));
     }
 
+    [Theory]
+    [InlineData(VectorPrecision.Int8, 0.99)]
+    [InlineData(VectorPrecision.Bit, 0.95)]
+    public void Codes_find_nearly_all_that_a_double_loop_finds_and_score_them_in_float32(VectorPrecision precision, double least)
+    {
+        EmbeddingMatrix vectors = Clustered(20_000, 200, seed: 5), queries = Clustered(20, 200, seed: 6);
+        IReadOnlyList<SearchHit>[] found = new ExactIndex(vectors, precision).Search(queries, 10, Cancellation);
+
+        int right = 0;
+        for (int q = 0; q < found.Length; q++)
+        {
+            Assert.Equal(10, found[q].Count);
+            Assert.All(found[q], hit => Assert.Equal(Cosine(queries[q], vectors[hit.Row]), hit.Score, 1e-5));
+            Assert.Equal(found[q].OrderByDescending(hit => hit.Score), found[q]);
+            double tenth = Enumerable.Range(0, vectors.Count).Select(row => Cosine(queries[q], vectors[row])).OrderDescending().ElementAt(9);
+            right += found[q].Count(hit => hit.Score >= tenth - 1e-6);
+        }
+
+        Assert.InRange(right / 200.0, least, 1);
+    }
+
+    [Theory]
+    [InlineData(VectorPrecision.Int8)]
+    [InlineData(VectorPrecision.Bit)]
+    public void Codes_find_the_same_for_one_query_and_for_the_same_among_many(VectorPrecision precision)
+    {
+        EmbeddingMatrix vectors = Clustered(5003, 70, seed: 3), queries = Clustered(7, 70, seed: 4);
+        ExactIndex index = new(vectors, precision, oversampling: 3);
+        IReadOnlyList<SearchHit>[] together = index.Search(queries, 5, Cancellation);
+        for (int q = 0; q < queries.Count; q++)
+        {
+            Assert.Equal(together[q], index.Search(queries[q], 5, Cancellation));
+        }
+    }
+
     [Fact]
     public void An_empty_matrix_gives_no_hits_and_no_queries_give_no_lists()
     {
@@ -101,24 +137,5 @@ public sealed class ExactIndexTests
     {
         ExactIndex index = new(Random(1000, 16, seed: 1));
         Assert.ThrowsAny<OperationCanceledException>(() => index.Search(new float[16], 1, new CancellationToken(canceled: true)));
-    }
-
-    private static EmbeddingMatrix Random(int count, int dimensions, int seed)
-    {
-        System.Random random = new(seed);
-        return new EmbeddingMatrix([.. Enumerable.Range(0, count * dimensions).Select(_ => (random.NextSingle() * 2) - 1)], count, dimensions);
-    }
-
-    private static double Cosine(ReadOnlySpan<float> a, ReadOnlySpan<float> b)
-    {
-        double dot = 0, aa = 0, bb = 0;
-        for (int i = 0; i < a.Length; i++)
-        {
-            dot += (double)a[i] * b[i];
-            aa += (double)a[i] * a[i];
-            bb += (double)b[i] * b[i];
-        }
-
-        return dot / Math.Sqrt(aa * bb);
     }
 }
