@@ -123,7 +123,7 @@ internal sealed record Outcome(int Status, string Output, string Error)
         string[] lines = Error.Split('\n', StringSplitOptions.RemoveEmptyEntries);
         Assert.True(lines.Length == 1, $"expected one line on standard error, found {lines.Length}: {Error}");
         Assert.StartsWith("simcse: ", lines[0], StringComparison.Ordinal);
-        Assert.DoesNotContain("bug", lines[0], StringComparison.Ordinal);
+        Assert.DoesNotContain("this is a bug", lines[0], StringComparison.Ordinal);
         Assert.All(parts, part => Assert.Contains(part, lines[0], StringComparison.Ordinal));
         Assert.Equal(status, Status);
     }
