@@ -1,3 +1,4 @@
+using SimCse.Checkpoints;
 using SimCse.Training.Distribution;
 using SimCse.Training.Modeling;
 using SimCse.Training.Objectives;
@@ -98,6 +99,11 @@ public sealed class ContrastiveStep
         int[][] pieces = [.. own.Chunk(Math.Max(1, Math.Min(MicroBatchSize ?? n, n))).Select(piece => Encoded(piece, n, views.Count))];
         _model.Parameters.ClearGradients();
         using GradientSum? sum = Ranks is null ? null : new GradientSum(Ranks, _model);
+        foreach (int[] row in Ranks is null ? [] : rows)
+        {
+            _model.Parameters.Touch(EncoderTensors.WordEmbeddings, row); // other ranks' rows too: their gradients come in by the sum
+        }
+
         Representation? whole = pieces.Length == 1 ? Encode(rows, pieces[0], step) : null;
         Tensor z = Gather(whole?.Vectors ?? EncodeInPieces(rows, pieces, step), n, views.Count).detach().requires_grad_(true); // (n·N, H)
         Tensor[] view = [.. Enumerable.Range(0, views.Count).Select(v => z.slice(0, (long)v * n, (long)(v + 1) * n, 1))]; // (N, H) each

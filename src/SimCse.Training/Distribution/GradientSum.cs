@@ -47,8 +47,6 @@ internal sealed unsafe class GradientSum : IDisposable
             _pending.RemoveAt(0);
             next.Wait();
         }
-
-        _model.Parameters.TouchAll(EncoderTensors.WordEmbeddings); // other ranks have touched other rows
     }
 
     /// <summary>Waits for what a failure has left under way: the memory must not go before.</summary>
