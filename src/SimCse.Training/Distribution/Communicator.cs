@@ -89,7 +89,7 @@ public sealed unsafe class Communicator : IDisposable
     }
 
     /// <summary>
-    /// Makes sums over a vector, or over parts of it, several times faster where all ranks are on one machine: its pages become memory that the ranks share, in which they add without sending messages. The bits of the sums are the
+    /// Lets sums over a vector, or over parts of it, go without messages where all ranks are on one machine: its pages become memory that the ranks share, in which they add. The bits of the sums are the
     /// same. One vector at a time; it must not be in use meanwhile.
     /// </summary>
     /// <param name="values">The address of float32 values in native memory, which stays theirs; to be freed only after the communicator is disposed.</param>
