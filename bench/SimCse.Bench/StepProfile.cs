@@ -51,7 +51,7 @@ internal static partial class StepProfile
             using SideProcess ours = new(benchmark, SideName.Ours, folder, options, namesCode: true);
             ours.Round(0); // until the code is compiled as it stays
 
-            string data = Path.Combine(folder, "perf.data"), map = $"/tmp/perf-{ours.Id}.map";
+            string data = Path.Combine(folder, "perf.data"), map = Path.Combine(Path.GetTempPath(), $"perf-{ours.Id}.map");
             List<SideRound> rounds = [];
             try
             {
