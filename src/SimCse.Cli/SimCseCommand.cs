@@ -22,6 +22,7 @@ internal static class SimCseCommand
             MineCommand.Create(),
             TokenizeCommand.Create(),
             ExportCommand.Create(),
+            ServeCommand.Create(),
         };
         CommandHelp.Replace(root);
         return root;
