@@ -116,6 +116,7 @@ public sealed class EmbeddingServer : IAsyncDisposable
         WebApplication application = builder.Build();
         RequestLimit limit = application.Services.GetRequiredService<RequestLimit>();
         application.Services.GetRequiredService<ServerMetrics>().ObserveRequests(() => limit.Taken);
+        _ = application.Services.GetRequiredService<ServedIndex>(); // and the queue behind it: the first request does not wait for its threads
         application.Use(next => new RequestPipeline(next, application.Services, json).InvokeAsync);
         application.UseRouting();
         application.Use(next => new KeyedRequests(next, application.Services).InvokeAsync);

@@ -34,7 +34,7 @@ internal sealed partial class RequestBody(EmbeddingServerOptions options)
         using CancellationTokenRegistration late = time.Token.UnsafeRegister(static state => ((PipeReader)state!).CancelPendingRead(), reader);
         while (true)
         {
-            ReadResult read = await reader.ReadAsync(context.RequestAborted);
+            ReadResult read = await ReadAsync(reader, context.RequestAborted);
             SequencePosition examined = read.Buffer.End, consumed = read.Buffer.Start;
             try
             {
@@ -59,6 +59,18 @@ internal sealed partial class RequestBody(EmbeddingServerOptions options)
             {
                 reader.AdvanceTo(consumed, examined);
             }
+        }
+    }
+
+    private static async ValueTask<ReadResult> ReadAsync(PipeReader reader, CancellationToken aborted)
+    {
+        try
+        {
+            return await reader.ReadAsync(aborted);
+        }
+        catch (IOException e) when (e is not BadHttpRequestException && !aborted.IsCancellationRequested)
+        {
+            throw RequestException.Invalid($"the body cannot be read: {e.Message}"); // chunks that are none
         }
     }
 
