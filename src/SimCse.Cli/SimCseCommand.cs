@@ -15,6 +15,7 @@ internal static class SimCseCommand
             PretrainCommand.Create(),
             EvaluateCommand.Create(),
             AnalyzeCommand.Create(),
+            AblateCommand.Create(),
             EmbedCommand.Create(),
             SimilarityCommand.Create(),
             IndexCommand.Create(),
