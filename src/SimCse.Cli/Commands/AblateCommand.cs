@@ -31,7 +31,7 @@ internal static class AblateCommand
     private static readonly Option<int?> s_batchSize = CliOption.Whole("--batch-size", "N", "rows a step", s_defaults.BatchSize);
     private static readonly Option<double?> s_learningRate = CliOption.Number("--learning-rate", "R", "at the first step; falls linearly to zero", s_defaults.LearningRate);
     private static readonly Option<int?> s_evalSteps = CliOption.Whole("--eval-steps", "N", "steps between evaluations; four a run where it is not given (the study 'alignment': every 10)", null, least: 1);
-    private static readonly Option<Pooling?> s_pooling = CliOption.Pooling("what is trained: cls with the MLP head, which unsupervised runs drop at test", s_defaults.Pooling);
+    private static readonly Option<Pooling?> s_pooling = CliOption.Pooling("what is trained; cls has the MLP head, which unsupervised runs drop at test; the model's own, or cls, where it is not given", null);
     private static readonly Option<double?> s_sigRegWeight = CliOption.Number("--sigreg-weight", "L", "λ of the JEPA rows of 'objective'", s_defaults.SigRegWeight);
     private static readonly Option<int?> s_projectionWidth = CliOption.Whole("--projection-width", "P", "the projection of the JEPA rows of 'objective'", s_defaults.ProjectionWidth, least: 1);
     private static readonly Option<bool> s_keepModels = CliOption.Flag("--keep-models", "keep the model of every run");
@@ -127,7 +127,7 @@ internal static class AblateCommand
 
     private static StudySettings Settings(ParseResult parsed, StudySources sources)
     {
-        Pooling pooling = parsed.GetValue(s_pooling)!.Value;
+        Pooling pooling = PoolingOf(parsed, sources.Checkpoint);
         int batch = parsed.GetValue(s_batchSize)!.Value, rows = Math.Min(sources.Sentences.Texts.Count, sources.Limit);
         int steps = parsed.GetValue(s_maxSteps) is { } most ? most : (rows + batch - 1) / Math.Max(1, batch);
         TrainingOptions supervised = s_defaults with
@@ -145,6 +145,9 @@ internal static class AblateCommand
         TrainingOptions unsupervised = supervised with { MlpOnlyTrain = pooling == Pooling.Cls };
         return new StudySettings(unsupervised, supervised, sources.More, sources.WordNet is not null, sources.Triplets is not null);
     }
+
+    private static Pooling PoolingOf(ParseResult parsed, Checkpoint checkpoint) =>
+        parsed.GetValue(s_pooling) ?? (checkpoint.Modules?.Pooling is { } stored and not Pooling.ClsBeforePooler ? stored : s_defaults.Pooling);
 
     private static StudyRunner Runner(ParseResult parsed, Quickstart? documentation, StudySources sources, string output)
     {
@@ -176,6 +179,6 @@ internal static class AblateCommand
         IEnumerable<string> files = [.. sources.Triplets is { } triplets ? [triplets] : Array.Empty<string>(), .. sources.More];
         string[] names = [sources.Sentences.Name, .. sources.RunningText is { } running ? [running.Name] : Array.Empty<string>(), .. files.Select(f => Path.GetFileName(f))];
         return string.Create(CultureInfo.InvariantCulture,
-            $"{string.Join(", ", names)}: at most {sources.Limit:N0} rows, {steps} in batches of {parsed.GetValue(s_batchSize)}, learning rate {parsed.GetValue(s_learningRate)}, pooling {parsed.GetValue(s_pooling)!.Value.ToName()}, {parsed.GetValue(s_precision)}");
+            $"{string.Join(", ", names)}: at most {sources.Limit:N0} rows, {steps} in batches of {parsed.GetValue(s_batchSize)}, learning rate {parsed.GetValue(s_learningRate)}, pooling {PoolingOf(parsed, sources.Checkpoint).ToName()}, {parsed.GetValue(s_precision)}");
     }
 }

@@ -24,7 +24,7 @@ public static class StudyPlot
         ArgumentNullException.ThrowIfNull(series);
         bool paper = series.Any(s => s.Paper.Any(p => p is not null));
         PlotModel model = Plot.NewModel(title);
-        CategoryAxis names = Plot.Styled(new CategoryAxis { Position = AxisPosition.Bottom, Angle = rows.Max(r => r.Length) * rows.Count > 70 ? -40 : 0, MajorGridlineStyle = LineStyle.None }, "");
+        CategoryAxis names = Plot.Styled(new CategoryAxis { Position = AxisPosition.Bottom, Angle = rows.Max(r => r.Length) * rows.Count > 96 ? -40 : 0, MajorGridlineStyle = LineStyle.None }, "");
         names.Labels.AddRange(rows);
         model.Axes.Add(names);
         model.Axes.Add(Plot.Styled(new LinearAxis { Position = AxisPosition.Left, Key = "here", StartPosition = paper ? 0.46 : 0, MinimumPadding = 0.12, MaximumPadding = 0.12 }, scoreName));
