@@ -28,6 +28,20 @@ internal static class CliOption
 
     public static Option<int?> Threads() => Whole("--threads", "N", "processor threads, of each rank under mpirun; all, shared by the ranks of a machine, where it is not given", null, least: 1);
 
+    /// <summary>Files of texts, any number of them.</summary>
+    public static Option<string[]> DataFiles(string description) => new("--data") { HelpName = "FILE", Description = description, AllowMultipleArgumentsPerToken = true };
+
+    public static Option<bool> SdkDocs() => Flag("--sdk-docs", "add the texts of the API documentation that ships with the .NET SDK");
+
+    /// <summary>Wrong usage where neither files nor the documentation are given.</summary>
+    public static void RequireTexts(Command command, Option<string[]> data, Option<bool> sdkDocs) => command.Validators.Add(result =>
+    {
+        if (result.GetValue(data) is not { Length: > 0 } && !result.GetValue(sdkDocs))
+        {
+            result.AddError("there are no texts: give --data or --sdk-docs");
+        }
+    });
+
     /// <summary>Texts to read, from standard input where it is not given.</summary>
     public static Option<string> Input(string description) => new("--input", "-i") { HelpName = "F", Description = description, DefaultValueFactory = _ => "-" };
 

@@ -11,21 +11,22 @@ namespace SimCse.Training;
 /// <param name="Views">
 /// [view][row]: the sentences; or premises and entailments; or these and contradictions. One view means that each sentence is its own positive.
 /// </param>
-public sealed record ContrastiveBatch(IReadOnlyList<IReadOnlyList<int[]>> Views)
+/// <param name="Targets">What a teacher says of every text, (views · N, H), view after view; null where there is no teacher.</param>
+public sealed record ContrastiveBatch(IReadOnlyList<IReadOnlyList<int[]>> Views, EmbeddingMatrix? Targets = null)
 {
     /// <summary>N, the number of rows.</summary>
     public int Rows => Views[0].Count;
 
-    /// <summary>The views that are encoded: a single one twice.</summary>
-    public IReadOnlyList<IReadOnlyList<int[]>> EncodedViews => Views.Count == 1 ? [Views[0], Views[0]] : Views;
+    /// <summary>The views that are encoded: a single one twice, unless a teacher says what it should be.</summary>
+    public IReadOnlyList<IReadOnlyList<int[]>> EncodedViews => Views.Count == 1 && Targets is null ? [Views[0], Views[0]] : Views;
 }
 
 /// <summary>What a step saw.</summary>
 /// <param name="Loss">The objective, the masked-language term included.</param>
 /// <param name="GradientNorm">The global norm before clipping.</param>
-/// <param name="Alignment">mean ‖u_i − u_i⁺‖² of the batch's unit vectors as the loss saw them, with dropout.</param>
+/// <param name="Alignment">mean ‖u_i − u_i⁺‖² of the batch's unit vectors as the loss saw them, with dropout; null where the objective has no positive pairs.</param>
 /// <param name="Uniformity">log mean over i ≠ j of exp(−2‖u_i − u_j⁺‖²), likewise.</param>
-public sealed record StepResult(double Loss, double GradientNorm, double Alignment, double Uniformity);
+public sealed record StepResult(double Loss, double GradientNorm, double? Alignment, double? Uniformity);
 
 /// <summary>
 /// One optimisation step: all views of all rows are encoded, each row with its own dropout masks; loss, gradients, update.
@@ -66,6 +67,12 @@ public sealed class ContrastiveStep
     /// <summary>How many rows of the data, with all their views, are encoded at a time; null for the whole batch.</summary>
     public int? MicroBatchSize { get; init; }
 
+    /// <summary>What is added where the batch has a teacher's targets.</summary>
+    public DistillationLoss Distillation { get; init; } = new();
+
+    /// <summary>λ of ℓ + λ·ℓ_teacher; of one view, where there is no ℓ, it does not count.</summary>
+    public double TeacherWeight { get; init; } = 1;
+
     /// <summary>
     /// The processes that share the work, or null. Every one is given the same batch and encodes a share of its rows; the vectors are gathered, as in the reference, so that the loss is that of the
     /// whole batch; gradients are summed while the backward goes on to lower layers. N processes compute what one does, to rounding.
@@ -80,17 +87,17 @@ public sealed class ContrastiveStep
     {
         ArgumentNullException.ThrowIfNull(batch);
         using DisposeScope scope = NewDisposeScope();
-        (double loss, Tensor logits) = Gradients(batch, step, _masking is null ? null : [.. batch.EncodedViews.SelectMany(v => v).Select((ids, r) => _masking.Corrupt(ids, step, r))]);
+        (double loss, Tensor? logits) = Gradients(batch, step, _masking is null ? null : [.. batch.EncodedViews.SelectMany(v => v).Select((ids, r) => _masking.Corrupt(ids, step, r))]);
         double norm = _optimizer.Step(learningRate);
-        (double alignment, double uniformity) = Geometry(logits, batch.Rows);
+        (double? alignment, double? uniformity) = logits is null ? (default(double?), default(double?)) : Geometry(logits, batch.Rows);
         return new StepResult(loss, norm, alignment, uniformity);
     }
 
-    /// <summary>Computes the loss, puts its gradients in the place of the parameters', and gives the logits behind its contrastive part, (N, N) or (N, 2N).</summary>
+    /// <summary>Computes the loss, puts its gradients in the place of the parameters', and gives the logits behind its contrastive part, (N, N) or (N, 2N); null where it has none.</summary>
     /// <param name="batch">N rows.</param>
     /// <param name="step">Draws the noise.</param>
     /// <param name="corrupted">The rows of the masked pass, view after view; null where the objective has no masked-language term.</param>
-    internal (double Loss, Tensor Logits) Gradients(ContrastiveBatch batch, int step, IReadOnlyList<(int[] Ids, IReadOnlyList<(int Position, int Token)> Labels)>? corrupted)
+    internal (double Loss, Tensor? Logits) Gradients(ContrastiveBatch batch, int step, IReadOnlyList<(int[] Ids, IReadOnlyList<(int Position, int Token)> Labels)>? corrupted)
     {
         IReadOnlyList<IReadOnlyList<int[]>> views = batch.EncodedViews;
         int n = batch.Rows;
@@ -107,9 +114,9 @@ public sealed class ContrastiveStep
         Representation? whole = pieces.Length == 1 ? Encode(rows, pieces[0], step) : null;
         Tensor z = Gather(whole?.Vectors ?? EncodeInPieces(rows, pieces, step), n, views.Count).detach().requires_grad_(true); // (n·N, H)
         Tensor[] view = [.. Enumerable.Range(0, views.Count).Select(v => z.slice(0, (long)v * n, (long)(v + 1) * n, 1))]; // (N, H) each
-        Tensor logits = _loss.Logits(view[0], view[1], view.Length > 2 ? view[2] : null);
-        Tensor contrastive = ContrastiveLoss.CrossEntropy(logits);
-        contrastive.backward();
+        Tensor? logits = view.Length > 1 ? _loss.Logits(view[0], view[1], view.Length > 2 ? view[2] : null) : null;
+        Tensor loss = Loss(logits, z, batch.Targets);
+        loss.backward();
         for (int p = 0; p < pieces.Length; p++)
         {
             using DisposeScope scope = NewDisposeScope();
@@ -120,7 +127,22 @@ public sealed class ContrastiveStep
 
         double masked = corrupted is null ? 0 : MaskedGradients(corrupted, pieces, step);
         sum?.Complete();
-        return (contrastive.item<float>() + (_maskedWeight * masked), logits);
+        return (loss.item<float>() + (_maskedWeight * masked), logits);
+    }
+
+    /// <summary>ℓ + λ·ℓ_teacher, or ℓ_teacher where there are no pairs to contrast.</summary>
+    private Tensor Loss(Tensor? logits, Tensor z, EmbeddingMatrix? targets)
+    {
+        Tensor? contrastive = logits is null ? null : ContrastiveLoss.CrossEntropy(logits);
+        if (targets is null)
+        {
+            return contrastive ?? throw new ArgumentException("a batch of one view needs a teacher", nameof(targets));
+        }
+
+        Tensor t = empty(targets.Count, targets.Dimensions);
+        targets.Values.CopyTo(t.Floats());
+        Tensor distilled = Distillation.Of(z, t.to(z.device));
+        return contrastive is null ? distilled : contrastive.Plus(distilled.Times(TeacherWeight));
     }
 
     /// <summary>The rows of the data that a process encodes: consecutive ones, as many for each, to one.</summary>
@@ -188,7 +210,7 @@ public sealed class ContrastiveStep
 
     private DropoutMasks Masks(int step, int[] keys) => new(_seed, step, keys);
 
-    private (double Alignment, double Uniformity) Geometry(Tensor logits, int n)
+    private (double? Alignment, double? Uniformity) Geometry(Tensor logits, int n)
     {
         using IDisposable _ = no_grad();
         Tensor cosines = logits.slice(1, 0, n, 1).Times(_loss.Temperature); // (N, N)

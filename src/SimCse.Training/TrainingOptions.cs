@@ -66,6 +66,12 @@ public sealed record TrainingOptions
     /// <summary>The share of tokens that are predicted.</summary>
     public double MlmProbability { get; init; } = 0.15;
 
+    /// <summary>λ of ℓ + λ·ℓ_teacher, where there is a teacher; of one column, where ℓ_teacher is the whole objective, it does not count.</summary>
+    public double TeacherWeight { get; init; } = 1;
+
+    /// <summary>w, the weight of the similarities within the batch in ℓ_teacher.</summary>
+    public double SimilarityWeight { get; init; } = 1;
+
     /// <summary>Throws where a setting makes no sense; the message names the option as the command line does.</summary>
     /// <exception cref="ArgumentException">Which option, its value and what was expected.</exception>
     public void Validate()
@@ -85,6 +91,8 @@ public sealed record TrainingOptions
         Require(Dropout is null or (>= 0 and < 1), "--dropout", Dropout, "at least 0 and below 1");
         Require(MlmWeight >= 0 && double.IsFinite(MlmWeight), "--mlm-weight", MlmWeight, "at least 0");
         Require(MlmProbability is > 0 and < 1, "--mlm-probability", MlmProbability, "between 0 and 1");
+        Require(TeacherWeight >= 0 && double.IsFinite(TeacherWeight), "--teacher-weight", TeacherWeight, "at least 0");
+        Require(SimilarityWeight >= 0 && double.IsFinite(SimilarityWeight), "--similarity-weight", SimilarityWeight, "at least 0");
         Require(!MlpOnlyTrain || Pooling == Pooling.Cls, "--mlp-only-train", "given", $"--pooling cls, not {Pooling.ToName()}: only [CLS] has a head");
     }
 
@@ -111,6 +119,8 @@ public sealed record TrainingOptions
         ["do-mlm"] = DoMlm,
         ["mlm-weight"] = MlmWeight,
         ["mlm-probability"] = MlmProbability,
+        ["teacher-weight"] = TeacherWeight,
+        ["similarity-weight"] = SimilarityWeight,
     };
 
     internal static void Require(bool holds, string option, object? value, string expected)

@@ -1,9 +1,12 @@
+using SimCse.Training.Distillation;
+
 namespace SimCse.Training.Data;
 
 /// <summary>The batches of a run's steps, the next few made on other threads while a step runs. Step t's batch is a pure function of t.</summary>
 /// <param name="corpus">Where the rows are.</param>
 /// <param name="order">Which rows a step reads.</param>
-public sealed class StepBatches(TrainingCorpus corpus, EpochOrder order)
+/// <param name="teacher">What a teacher says of the texts; null for no teacher.</param>
+public sealed class StepBatches(TrainingCorpus corpus, EpochOrder order, TeacherTargets? teacher = null)
 {
     /// <summary>Enough to bridge a slow read; each more costs a batch of token ids.</summary>
     private const int StepsAhead = 4;
@@ -17,7 +20,7 @@ public sealed class StepBatches(TrainingCorpus corpus, EpochOrder order)
     {
         if (_ahead is null || step != _next)
         {
-            _ahead = From(step).SelectAhead(StepsAhead, t => corpus.Batch(order.RowsOf(t))).GetEnumerator();
+            _ahead = From(step).SelectAhead(StepsAhead, t => corpus.Batch(order.RowsOf(t), teacher)).GetEnumerator();
         }
 
         _next = step + 1;

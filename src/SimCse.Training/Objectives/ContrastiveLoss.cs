@@ -47,5 +47,6 @@ public sealed record ContrastiveLoss(double Temperature = 0.05, double HardNegat
         return nn.functional.cross_entropy(logits, labels);
     }
 
-    private static Tensor Unit(Tensor z) => z / z.norm(1, keepdim: true).AtLeast(CosineEpsilon); // (N, H)
+    /// <summary>The rows scaled to length one.</summary>
+    internal static Tensor Unit(Tensor z) => z / z.norm(1, keepdim: true).AtLeast(CosineEpsilon); // (N, H)
 }
