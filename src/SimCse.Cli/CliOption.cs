@@ -9,6 +9,9 @@ internal static class CliOption
     /// <summary>The model that a command uses.</summary>
     public static Option<string?> Model() => Text("--model", "M", "a model directory, or a name in the local Hugging Face cache; the default model where it is not given");
 
+    /// <summary>The model that training starts from.</summary>
+    public static Option<string?> Base() => Text("--model", "M", "a model directory with weights, or a name in the local Hugging Face cache; the default base where it is not given");
+
     /// <summary>The pooling that a command reads a model with.</summary>
     public static Option<Pooling?> Pooling(string description, Pooling? byDefault) => With<Pooling?>("--pooling", "P", $"{string.Join(", ", PoolingNames.All)}: {description}", byDefault, text =>
     {

@@ -16,7 +16,7 @@ internal static class TrainCommand
 {
     private static readonly TrainingOptions s_defaults = new();
 
-    private static readonly Option<string?> s_model = CliOption.Model();
+    private static readonly Option<string?> s_model = CliOption.Base();
     private static readonly Option<string> s_data = CliOption.Required("--data", "FILE", "the training data: .txt, .tsv, .csv, .jsonl or .parquet, each also with .gz after it");
     private static readonly Option<string> s_output = CliOption.Required("--output", "DIR", "the directory for the model, metrics.jsonl, manifest.json and the state to resume from");
     private static readonly Option<int?> s_limit = CliOption.Whole("--limit", "N", "read the first N rows only", null, least: 1);
@@ -128,7 +128,7 @@ internal static class TrainCommand
             TrainingLoop.RequireFree(output, resume); // the trainer checks too; here it comes before a long reading of data
         }
 
-        return Checkpoint.Open(ModelLocation.Find(parsed.GetValue(s_model)));
+        return Checkpoint.Open(ModelLocation.FindBase(parsed.GetValue(s_model)));
     }
 
     /// <summary>The tokens of the data.</summary>
