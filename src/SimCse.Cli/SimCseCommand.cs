@@ -13,6 +13,7 @@ internal static class SimCseCommand
             QuickstartCommand.Create(),
             TrainCommand.Create(),
             PretrainCommand.Create(),
+            CorpusCommand.Create(),
             EvaluateCommand.Create(),
             AnalyzeCommand.Create(),
             AblateCommand.Create(),

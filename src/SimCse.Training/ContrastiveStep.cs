@@ -10,7 +10,8 @@ namespace SimCse.Training;
 /// <param name="Views">
 /// [view][row]: the sentences; or premises and entailments; or these and contradictions. One view means that each sentence is its own positive.
 /// </param>
-public sealed record ContrastiveBatch(IReadOnlyList<IReadOnlyList<int[]>> Views)
+/// <param name="Targets">What a teacher says of every text, (views · N, H), view after view; null where there is no teacher.</param>
+public sealed record ContrastiveBatch(IReadOnlyList<IReadOnlyList<int[]>> Views, EmbeddingMatrix? Targets = null)
 {
     /// <summary>For each row a number that rows which say the same have in common: those are no negatives of each other. Null where that is not looked at.</summary>
     public IReadOnlyList<int>? Groups { get; init; }
@@ -18,16 +19,16 @@ public sealed record ContrastiveBatch(IReadOnlyList<IReadOnlyList<int[]>> Views)
     /// <summary>N, the number of rows.</summary>
     public int Rows => Views[0].Count;
 
-    /// <summary>The views that are encoded: a single one twice.</summary>
-    public IReadOnlyList<IReadOnlyList<int[]>> EncodedViews => Views.Count == 1 ? [Views[0], Views[0]] : Views;
+    /// <summary>The views that are encoded: a single one twice, unless a teacher says what it should be.</summary>
+    public IReadOnlyList<IReadOnlyList<int[]>> EncodedViews => Views.Count == 1 && Targets is null ? [Views[0], Views[0]] : Views;
 }
 
 /// <summary>What a step saw.</summary>
 /// <param name="Loss">The objective, the masked-language term included.</param>
 /// <param name="GradientNorm">The global norm before clipping.</param>
-/// <param name="Alignment">mean ‖u_i − u_i⁺‖² of the batch's unit vectors as the loss saw them, with dropout.</param>
+/// <param name="Alignment">mean ‖u_i − u_i⁺‖² of the batch's unit vectors as the loss saw them, with dropout; null where the objective has no positive pairs.</param>
 /// <param name="Uniformity">log mean over i ≠ j of exp(−2‖u_i − u_j⁺‖²), likewise.</param>
-public sealed record StepResult(double Loss, double GradientNorm, double Alignment, double Uniformity);
+public sealed record StepResult(double Loss, double GradientNorm, double? Alignment, double? Uniformity);
 
 /// <summary>
 /// One optimisation step: all views of all rows are encoded, each row with its own dropout masks; loss, gradients, update.
@@ -71,6 +72,12 @@ public sealed class ContrastiveStep
     /// <summary>Whether the views of a row are encoded with the same dropout masks, layer by layer: the paper's 'fixed' dropout, which leaves nothing between them where they are one sentence.</summary>
     public bool FixedDropout { get; init; }
 
+    /// <summary>What is added where the batch has a teacher's targets.</summary>
+    public DistillationLoss Distillation { get; init; } = new();
+
+    /// <summary>λ of ℓ + λ·ℓ_teacher; of one view, where there is no ℓ, it does not count.</summary>
+    public double TeacherWeight { get; init; } = 1;
+
     /// <summary>
     /// The processes that share the work, or null. Every one is given the same batch and encodes a share of its rows; the vectors are gathered, as in the reference, so that the loss is that of the
     /// whole batch; gradients are summed while the backward goes on to lower layers. N processes compute what one does, to rounding.
@@ -87,7 +94,7 @@ public sealed class ContrastiveStep
         using DisposeScope scope = NewDisposeScope();
         (double loss, Tensor[] views) = Gradients(batch, step, _masking is null ? null : [.. batch.EncodedViews.SelectMany(v => v).Select((ids, r) => _masking.Corrupt(ids, step, r))]);
         double norm = _optimizer.Step(learningRate);
-        (double alignment, double uniformity) = Geometry(views[0], views[1]);
+        (double? alignment, double? uniformity) = views.Length > 1 ? Geometry(views[0], views[1]) : (null, null);
         return new StepResult(loss, norm, alignment, uniformity);
     }
 
@@ -112,8 +119,8 @@ public sealed class ContrastiveStep
         EncodedPiece? whole = pieces.Length == 1 ? Encode(rows, n, pieces[0], step) : null;
         Tensor z = Gather(whole?.Vectors ?? EncodeInPieces(rows, n, pieces, step), n, views.Count).detach().requires_grad_(true); // (n·N, H)
         Tensor[] view = [.. Enumerable.Range(0, views.Count).Select(v => z.slice(0, (long)v * n, (long)(v + 1) * n, 1))]; // (N, H) each
-        Tensor objective = _loss.Loss(view, step, Duplicates(batch.Groups));
-        objective.backward();
+        Tensor loss = Loss(view, z, batch, step);
+        loss.backward();
         for (int p = 0; p < pieces.Length; p++)
         {
             using DisposeScope scope = NewDisposeScope();
@@ -124,7 +131,22 @@ public sealed class ContrastiveStep
 
         double masked = corrupted is null ? 0 : MaskedGradients(corrupted, pieces, step);
         sum?.Complete();
-        return (objective.item<float>() + (_maskedWeight * masked), view);
+        return (loss.item<float>() + (_maskedWeight * masked), view);
+    }
+
+    /// <summary>ℓ + λ·ℓ_teacher, or ℓ_teacher where there are no pairs to contrast.</summary>
+    private Tensor Loss(Tensor[] views, Tensor z, ContrastiveBatch batch, int step)
+    {
+        Tensor? objective = views.Length > 1 ? _loss.Loss(views, step, Duplicates(batch.Groups)) : null;
+        if (batch.Targets is not { } targets)
+        {
+            return objective ?? throw new ArgumentException("a batch of one view needs a teacher", nameof(batch));
+        }
+
+        Tensor t = empty(targets.Count, targets.Dimensions);
+        targets.Values.CopyTo(t.Floats());
+        Tensor distilled = Distillation.Of(z, t.to(z.device));
+        return objective is null ? distilled : objective.Plus(distilled.Times(TeacherWeight));
     }
 
     /// <summary>The rows of the data that a process encodes: consecutive ones, as many for each, to one.</summary>
@@ -212,7 +234,7 @@ public sealed class ContrastiveStep
 
     private DropoutMasks Masks(int step, int[] encoded, int n) => new(_seed, step, FixedDropout ? [.. encoded.Select(r => r % n)] : encoded);
 
-    private static (double Alignment, double Uniformity) Geometry(Tensor first, Tensor second)
+    private static (double? Alignment, double? Uniformity) Geometry(Tensor first, Tensor second)
     {
         using IDisposable _ = no_grad();
         int n = (int)first.shape[0];

@@ -2,6 +2,7 @@ using System.Text.Json.Nodes;
 using SimCse.Checkpoints;
 using SimCse.Tokenization;
 using SimCse.Training.Data;
+using SimCse.Training.Distillation;
 using SimCse.Training.Distribution;
 using SimCse.Training.Modeling;
 using SimCse.Training.Objectives;
@@ -38,8 +39,14 @@ public sealed class SimCseTrainer
     /// <summary>The name and the SHA-256 of the data, for the manifest and for refusing to resume on other data.</summary>
     public required (string Name, string Sha256) DataSource { get; init; }
 
+    /// <summary>What a teacher says of the texts of the data, row by row, column by column; null for no teacher.</summary>
+    public TeacherTargets? Teacher { get; init; }
+
     /// <summary>The processes that train together, or null; each is given the same model, data and options.</summary>
     public Communicator? Ranks { get; init; }
+
+    /// <summary>How what was trained is stored: F16 halves the file.</summary>
+    public TensorType StoredType { get; init; } = TensorType.F32;
 
     /// <summary>Where the model lives while it learns; null for the CPU.</summary>
     public Device? Device { get; init; }
@@ -87,7 +94,7 @@ public sealed class SimCseTrainer
         SpanMasking? spans = _options is { Objective: TrainingObjective.Jepa, JepaViews: JepaViews.MaskedSpans } ? new SpanMasking(tokenizer, _options.SpanShare, _options.Seed) : null;
         HeldOutRows? heldOut = _options.SelectBy is null ? null : HeldOut(corpus);
         EpochOrder order = new(heldOut?.Trained ?? corpus.Rows, _options.BatchSize, _options.Seed);
-        StepBatches batches = new(corpus, order, heldOut, _options.FilterFalseNegatives ? (Duplicates ?? Duplicates.Find(corpus, cancellationToken)).Groups : null);
+        StepBatches batches = new(corpus, order, Teacher, heldOut, _options.FilterFalseNegatives ? (Duplicates ?? Duplicates.Find(corpus, cancellationToken)).Groups : null);
         int total = _options.MaxSteps ?? checked(order.StepsPerEpoch * _options.Epochs);
         LinearDecay schedule = new(_options.LearningRate, total, _options.WarmUpSteps);
         using AdamW optimizer = new(model.Parameters, _options.WeightDecay);
@@ -95,6 +102,8 @@ public sealed class SimCseTrainer
         {
             MicroBatchSize = _options.MicroBatchSize,
             FixedDropout = _options.FixedDropout,
+            Distillation = new DistillationLoss(_options.SimilarityWeight),
+            TeacherWeight = _options.TeacherWeight,
             Ranks = Ranks,
         };
         TrainedEncoder encoder = new(model, tokenizer, config.MaxTokens);
@@ -105,6 +114,7 @@ public sealed class SimCseTrainer
         fingerprint["judged-by"] = evaluate is null ? null : NameOfScore;
         fingerprint["rows"] = corpus.Rows;
         fingerprint["model"] = checkpoint.HashWeights(cancellationToken);
+        fingerprint["teacher"] = Teacher?.Key.Teacher;
         fingerprint["device"] = model.Parameters.Device.ToString();
         fingerprint["ranks"] = Ranks?.Size ?? 1;
         if (Ranks is not null)
@@ -174,12 +184,19 @@ public sealed class SimCseTrainer
             throw new InvalidDataException("--objective jepa trains in one process: its projection learns from whole batches");
         }
 
+        if (Teacher is not null)
+        {
+            throw new InvalidDataException("--objective jepa has no teacher: leave out --teacher, or --objective");
+        }
+
         return new JepaObjective(model.Parameters, model.Config.HiddenSize, _options.JepaViews, _options.SigRegWeight, _options.ProjectionWidth, _options.Seed);
     }
 
     private void WriteModel(string directory, SimCseModel model, Checkpoint checkpoint, int maxLength, int step, int total, DevelopmentScore? score)
     {
-        SentenceModules modules = new(model.FinalPooling, model.StoredHead(), Normalize: false, MaxSequenceLength: null, LowerCase: null);
+        // A teacher's vectors are learnt by direction: their length says nothing, and is stored as one where the form of sentence-transformers can say so.
+        bool normalize = Teacher is not null && model.FinalPooling is (Pooling.Avg or Pooling.Cls or Pooling.ClsBeforePooler);
+        SentenceModules modules = new(model.FinalPooling, model.StoredHead(), normalize, MaxSequenceLength: null, LowerCase: null);
         ModelCard card = new()
         {
             BaseModel = Path.GetFileName(Path.TrimEndingDirectorySeparator(checkpoint.Directory)),
@@ -195,7 +212,7 @@ public sealed class SimCseTrainer
         CheckpointWriter.Write(directory, new CheckpointContents
         {
             Source = checkpoint.Directory,
-            Tensors = model.TensorsFor(checkpoint),
+            Tensors = model.TensorsFor(checkpoint, StoredType),
             Modules = modules,
             ModelCard = card.ToMarkdown(),
         });

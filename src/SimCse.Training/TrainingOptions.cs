@@ -113,6 +113,12 @@ public sealed record TrainingOptions
     /// <summary>Whether a run whose vectors collapse is stopped.</summary>
     public bool CollapseAlarm { get; init; } = true;
 
+    /// <summary>λ of ℓ + λ·ℓ_teacher, where there is a teacher; of one column, where ℓ_teacher is the whole objective, it does not count.</summary>
+    public double TeacherWeight { get; init; } = 1;
+
+    /// <summary>w, the weight of the similarities within the batch in ℓ_teacher.</summary>
+    public double SimilarityWeight { get; init; } = 1;
+
     /// <summary>Throws where a setting makes no sense; the message names the option as the command line does.</summary>
     /// <exception cref="ArgumentException">Which option, its value and what was expected.</exception>
     public void Validate()
@@ -136,6 +142,8 @@ public sealed record TrainingOptions
         Require(ProjectionWidth >= 1, "--projection-width", ProjectionWidth, "at least 1");
         Require(SpanShare is > 0 and < 1, "--span-share", SpanShare, "between 0 and 1");
         Require(HoldOut is null or >= 2, "--hold-out", HoldOut, "at least 2");
+        Require(TeacherWeight >= 0 && double.IsFinite(TeacherWeight), "--teacher-weight", TeacherWeight, "at least 0");
+        Require(SimilarityWeight >= 0 && double.IsFinite(SimilarityWeight), "--similarity-weight", SimilarityWeight, "at least 0");
         Require(!MlpOnlyTrain || Pooling == Pooling.Cls, "--mlp-only-train", "given", $"--pooling cls, not {Pooling.ToName()}: only [CLS] has a head");
     }
 
@@ -174,6 +182,8 @@ public sealed record TrainingOptions
         ["hold-out"] = HoldOut,
         ["filter-false-negatives"] = FilterFalseNegatives,
         ["collapse-alarm"] = CollapseAlarm,
+        ["teacher-weight"] = TeacherWeight,
+        ["similarity-weight"] = SimilarityWeight,
     };
 
     internal static void Require(bool holds, string option, object? value, string expected)

@@ -1,10 +1,12 @@
 using System.CommandLine;
 using System.Globalization;
 using SimCse.Checkpoints;
+using SimCse.Data;
 using SimCse.Evaluation;
 using SimCse.Tokenization;
 using SimCse.Training;
 using SimCse.Training.Data;
+using SimCse.Training.Distillation;
 using SimCse.Training.Distribution;
 using SimCse.Training.Objectives;
 using TorchSharp;
@@ -16,7 +18,7 @@ internal static class TrainCommand
 {
     private static readonly TrainingOptions s_defaults = new();
 
-    private static readonly Option<string?> s_model = CliOption.Model();
+    private static readonly Option<string?> s_model = CliOption.Base();
     private static readonly Option<string> s_data = CliOption.Required("--data", "FILE", "the training data: .txt, .tsv, .csv, .jsonl or .parquet, each also with .gz after it");
     private static readonly Option<string> s_output = CliOption.Required("--output", "DIR", "the directory for the model, metrics.jsonl, manifest.json and the state to resume from");
     private static readonly Option<int?> s_limit = CliOption.Whole("--limit", "N", "read the first N rows only", null, least: 1);
@@ -48,6 +50,9 @@ internal static class TrainCommand
     private static readonly Option<double?> s_mlmWeight = CliOption.Number("--mlm-weight", "W", "its weight", s_defaults.MlmWeight);
     private static readonly Option<double?> s_mlmProbability = CliOption.Number("--mlm-probability", "P", "the share of tokens that it predicts", s_defaults.MlmProbability);
     private static readonly Option<double?> s_dropout = CliOption.Number("--dropout", "P", "dropout of hidden states and attention; what config.json says where it is not given", null);
+
+    private static readonly TeacherOptions s_teacher = new("alone where the data has one column, beside the contrastive loss where it has two or three", s_defaults.SimilarityWeight);
+    private static readonly Option<double?> s_teacherWeight = CliOption.Number("--teacher-weight", "W", "the weight of what the teacher says beside the contrastive loss", s_defaults.TeacherWeight);
 
     private static readonly Option<int?> s_batchSize = CliOption.Whole("--batch-size", "N", "rows a step", s_defaults.BatchSize);
     private static readonly Option<int?> s_microBatchSize = CliOption.Whole("--micro-batch-size", "N", "rows encoded at a time, to bound memory: loss and gradients stay those of the whole batch; all of them where it is not given", null);
@@ -87,6 +92,7 @@ internal static class TrainCommand
             .With("what to train on", s_model, s_data, s_output, s_limit, s_evalData, s_selectBy, s_holdOut, s_filterFalseNegatives, s_resume, ConfigFile.Option)
             .With("objective", s_objective, s_pooling, s_mlpOnlyTrain, s_similarity, s_temperature, s_hardNegativeWeight, s_doMlm, s_mlmWeight, s_mlmProbability, s_dropout, s_fixedDropout, s_twoEncoders)
             .With("objective jepa", s_jepaViews, s_sigRegWeight, s_projectionWidth, s_spanShare)
+            .With("distillation", [.. s_teacher.All, s_teacherWeight])
             .With("schedule", s_batchSize, s_microBatchSize, s_learningRate, s_warmUpSteps, s_weightDecay, s_maxLength, s_epochs, s_maxSteps, s_evalSteps, s_saveSteps, s_seed)
             .With("running", s_precision, s_device, s_threads, s_noCollapseAlarm, s_json)
             .SetAction((parsed, cancellationToken) => Task.Run(() => Run(parsed, cancellationToken), CancellationToken.None));
@@ -121,6 +127,7 @@ internal static class TrainCommand
 
         Duplicates? duplicates = ranks is null or { Rank: 0 } || options.FilterFalseNegatives ? Duplicates.Find(corpus, cancellationToken) : null;
         Report(duplicates, data, options);
+        using TeacherVectors? teacher = Teach(parsed, output, ranks, cancellationToken);
         bool judged = parsed.GetValue(s_evalData) is not null;
         SimCseTrainer trainer = new(options, output)
         {
@@ -128,6 +135,7 @@ internal static class TrainCommand
             Evaluate = !judged ? null : (encoder, token) => new StsDevelopment(development!).Evaluate(encoder, token),
             ScoreName = StsDevelopment.ScoreName,
             Duplicates = duplicates,
+            Teacher = teacher is null ? null : TeacherOptions.Targets(teacher, checkpoint.Config.HiddenSize),
             Ranks = ranks,
             Device = device,
         };
@@ -143,27 +151,45 @@ internal static class TrainCommand
             TrainingLoop.RequireFree(output, resume); // the trainer checks too; here it comes before a long reading of data
         }
 
-        return Checkpoint.Open(ModelLocation.Find(parsed.GetValue(s_model)));
+        return Checkpoint.Open(ModelLocation.FindBase(parsed.GetValue(s_model)));
     }
 
-    /// <summary>The tokens of the data. Ranks come one after another: those of one machine find there what the first has made.</summary>
+    /// <summary>The tokens of the data.</summary>
     private static TrainingCorpus Load(ParseResult parsed, TrainingOptions options, Checkpoint checkpoint, Tokenizer tokenizer, string output, Communicator? ranks, CancellationToken cancellationToken)
     {
         CorpusSource source = new(parsed.GetRequiredValue(s_data), parsed.GetValue(s_limit), checkpoint.Directory, Math.Min(options.MaxLength, checkpoint.Config.MaxTokens));
-        if (ranks is null)
+        return InTurn(ranks, () => TrainingCorpus.Load(source, tokenizer, TrainingCorpus.FileOf(output), new RateLines("rows tokenized"), cancellationToken));
+    }
+
+    /// <summary>The teacher's vectors of all texts of the data; null without a teacher.</summary>
+    private static TeacherVectors? Teach(ParseResult parsed, string output, Communicator? ranks, CancellationToken cancellationToken)
+    {
+        if (s_teacher.Directory(parsed) is not { } teacher)
         {
-            return Load();
+            return null;
         }
 
-        TrainingCorpus? own = null;
+        SentenceFile data = SentenceFile.Open(parsed.GetRequiredValue(s_data));
+        return InTurn(ranks, () => s_teacher.Vectors(parsed, teacher, output,
+            () => data.Rows(parsed.GetValue(s_limit) ?? int.MaxValue, cancellationToken).SelectMany(row => row.Texts), parsed.GetValue(s_threads), cancellationToken));
+    }
+
+    /// <summary>Ranks come one after another: those of one machine find on its disk what the first has made.</summary>
+    private static T InTurn<T>(Communicator? ranks, Func<T> make)
+        where T : class
+    {
+        if (ranks is null)
+        {
+            return make();
+        }
+
+        T? own = null;
         for (int rank = 0; rank < ranks.Size; rank++)
         {
-            own = ranks.Together(() => rank == ranks.Rank ? Load() : own);
+            own = ranks.Together(() => rank == ranks.Rank ? make() : own);
         }
 
         return own!;
-
-        TrainingCorpus Load() => TrainingCorpus.Load(source, tokenizer, TrainingCorpus.FileOf(output), new RateLines("rows tokenized"), cancellationToken);
     }
 
     /// <summary>Says which rows would be false negatives of each other.</summary>
@@ -225,6 +251,8 @@ internal static class TrainCommand
             DoMlm = parsed.GetValue(s_doMlm),
             MlmWeight = parsed.GetValue(s_mlmWeight)!.Value,
             MlmProbability = parsed.GetValue(s_mlmProbability)!.Value,
+            TeacherWeight = parsed.GetValue(s_teacherWeight)!.Value,
+            SimilarityWeight = s_teacher.SimilarityWeight(parsed),
         };
         UsageException.Require(options.Validate);
         return options.SelectBy is not null && parsed.GetValue(s_evalData) is not null ? throw new UsageException("--select-by and --eval-data both choose the weights; give one of them") : options;

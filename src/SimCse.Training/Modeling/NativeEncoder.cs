@@ -594,7 +594,7 @@ internal sealed unsafe class NativeEncoder : IEncoder
 
         _embeddedStatistics.Floats(2L * pass.Tokens);
         _dContext.Floats(forGradient ? (long)pass.Tokens * _width : 0);
-        for (int layer = 0; layer < (forGradient ? _config.Layers : 1); layer++)
+        for (int layer = 0; layer < (forGradient ? _config.Layers : Math.Min(1, _config.Layers)); layer++)
         {
             bool first = pass.LastAtFirst && layer == _config.Layers - 1;
             _memory[layer].Reserve(pass.Tokens, first ? pass.Rows : pass.Tokens, _width, _inner, pass.LastAtFirst ? pass.Rows : 0);

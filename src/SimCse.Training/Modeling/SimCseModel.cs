@@ -25,6 +25,7 @@ public sealed class SimCseModel : IDisposable
 
     private SimCseModel(EncoderConfig config, ParameterSet parameters, Pooling pooling, HeadUse head, Precision precision)
     {
+        pooling.RequireLayers(config.Layers);
         Config = config;
         Parameters = parameters;
         Pooling = pooling;
@@ -208,15 +209,15 @@ public sealed class SimCseModel : IDisposable
         : null;
 
     /// <summary>
-    /// The tensors of the model under the names that <paramref name="checkpoint"/> gives them: what was trained as float32, everything else as it was.
+    /// The tensors of the model under the names that <paramref name="checkpoint"/> gives them: what was trained, stored as <paramref name="type"/>, and everything else as it was.
     /// </summary>
-    public IReadOnlyList<TensorToWrite> TensorsFor(Checkpoint checkpoint)
+    public IReadOnlyList<TensorToWrite> TensorsFor(Checkpoint checkpoint, TensorType type = TensorType.F32)
     {
         ArgumentNullException.ThrowIfNull(checkpoint);
         Dictionary<string, TensorToWrite> trained = EncoderTensors.For(Config)
-            .Select(t => TensorToWrite.FromFloats(checkpoint.NameInFile(t.Name), t.Shape, () => Parameters.Read(t.Name)))
+            .Select(t => TensorToWrite.FromFloats(checkpoint.NameInFile(t.Name), t.Shape, () => Parameters.Read(t.Name), type))
             .ToDictionary(t => t.Entry.Name, StringComparer.Ordinal);
-        foreach (TensorToWrite tensor in MaskedLanguage?.Tensors() ?? [])
+        foreach (TensorToWrite tensor in MaskedLanguage?.Tensors(type) ?? [])
         {
             trained[tensor.Entry.Name] = tensor;
         }

@@ -44,7 +44,7 @@ public class DuplicatesTests
         using TrainingCorpus corpus = TrainingCorpus.Tokenize(rows, Tokenizer, 64, TestContext.Current.CancellationToken);
         HeldOutRows heldOut = new(50, 10);
         Assert.Equal((40, 10), (heldOut.Trained, heldOut.Rows.Distinct().Count()));
-        StepBatches batches = new(corpus, new EpochOrder(heldOut.Trained, 8, seed: 3), heldOut, groups: [.. Enumerable.Range(0, 50)]);
+        StepBatches batches = new(corpus, new EpochOrder(heldOut.Trained, 8, seed: 3), heldOut: heldOut, groups: [.. Enumerable.Range(0, 50)]);
         ContrastiveBatch[] epoch = [.. Enumerable.Range(0, 5).Select(batches.At)];
         int[] trained = [.. epoch.SelectMany(b => b.Views[0].Select(ids => ids.Length - 3)).Order()]; // the row's number is in its length
         Assert.Equal(Enumerable.Range(0, 50).Except(heldOut.Rows), trained);
