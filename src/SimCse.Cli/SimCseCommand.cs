@@ -24,6 +24,7 @@ internal static class SimCseCommand
             MineCommand.Create(),
             TokenizeCommand.Create(),
             ExportCommand.Create(),
+            ServeCommand.Create(),
         };
         CommandHelp.Replace(root);
         return root;

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using SimCse.Checkpoints;
+using SimCse.Evaluation;
 using SimCse.Training.Distribution;
 using SimCse.Training.Modeling;
 
@@ -52,8 +53,6 @@ public sealed record TrainingResult(int BestStep, double? BestScore, int Steps, 
 /// </remarks>
 public sealed class TrainingLoop
 {
-    internal const string MetricsFile = "metrics.jsonl";
-
     internal const string FinishedFile = "trainer_state.json";
 
     private const string StateFile = "state.safetensors";
@@ -274,7 +273,7 @@ public sealed class TrainingLoop
     /// <summary>Appends to the lines of the steps that the state has; later ones were written by a session that was killed, and come again.</summary>
     private StreamWriter OpenMetrics(int step)
     {
-        string path = Path.Combine(_directory, MetricsFile);
+        string path = Path.Combine(_directory, MetricsLog.FileName);
         List<string> kept = [];
         if (step > 0 && File.Exists(path))
         {

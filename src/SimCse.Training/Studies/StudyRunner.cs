@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using SimCse.Evaluation;
 using SimCse.Evaluation.Plots;
 using SimCse.Training.Data;
 using SimCse.Training.Modeling;
@@ -159,7 +160,7 @@ public sealed class StudyRunner(StudySources sources, string folder)
     /// <summary>Leaves of a run what tells how it went.</summary>
     private static void RemoveModel(string directory)
     {
-        string[] kept = [TrainingLoop.FinishedFile, TrainingLoop.MetricsFile, FailureFile, "manifest.json"];
+        string[] kept = [TrainingLoop.FinishedFile, MetricsLog.FileName, FailureFile, "manifest.json"];
         foreach (string file in Directory.GetFiles(directory, "*", SearchOption.AllDirectories).Where(f => !kept.Contains(Path.GetRelativePath(directory, f), StringComparer.Ordinal)))
         {
             File.Delete(file);
