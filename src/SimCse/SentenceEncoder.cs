@@ -28,15 +28,24 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
     private readonly int _threads;
     private long _truncatedTexts;
 
-    private SentenceEncoder(EncoderSetup setup, EncoderSession session, HostPooling? hostPooling, (int Tokens, int Padding) batch, SentenceEncoderOptions options, int threads)
+    /// <summary>The default model, which the package SimCse.Model.Small puts beside the application; with unit vectors where the options say nothing else.</summary>
+    /// <param name="options">Null for all defaults.</param>
+    /// <exception cref="DirectoryNotFoundException">The package is not installed.</exception>
+    public SentenceEncoder(SentenceEncoderOptions? options = null)
+        : this(Open(DefaultModel.Find(), options ?? new SentenceEncoderOptions { Normalize = true }))
     {
-        _session = session;
-        _hostPooling = hostPooling;
+    }
+
+    private SentenceEncoder(OpenModel model)
+    {
+        (EncoderSetup setup, SentenceEncoderOptions options) = (model.Setup, model.Options);
+        _session = model.Session;
+        _hostPooling = model.HostPooling;
         _padTokenId = setup.Config.PadTokenId;
         _lowerCase = setup.Modules?.LowerCase ?? false;
         _refuseTruncation = options.RefuseTruncation;
-        (_batchTokens, _padding) = batch;
-        _threads = threads;
+        (_batchTokens, _padding) = model.Batch;
+        _threads = model.Threads;
         Tokenizer = setup.Tokenizer;
         Pooling = setup.Pooling;
         Dimensions = setup.Dimensions;
@@ -75,11 +84,7 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
     public static SentenceEncoder Load(string directory, SentenceEncoderOptions? options = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(directory);
-        options ??= new SentenceEncoderOptions();
-        ArgumentOutOfRangeException.ThrowIfLessThan(options.BatchTokens, 1);
-        int threads = options.Threads ?? Environment.ProcessorCount;
-        ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1, nameof(options.Threads));
-        return OnnxFileOf(directory, options) is { } file ? FromFile(directory, file, options, threads) : FromWeights(directory, options, threads);
+        return new SentenceEncoder(Open(directory, options ?? new SentenceEncoderOptions()));
     }
 
     /// <inheritdoc/>
@@ -178,22 +183,37 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
             : throw new FileNotFoundException($"{directory}: holds no weights, and no ONNX file of precision {options.Precision?.ToName()}, only {Path.GetRelativePath(directory, other)}"));
     }
 
-    private static SentenceEncoder FromWeights(string directory, SentenceEncoderOptions options, int threads)
+    private static OpenModel Open(string directory, SentenceEncoderOptions options)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.BatchTokens, 1);
+        int threads = options.Threads ?? Environment.ProcessorCount;
+        ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1, nameof(options.Threads));
+        return OnnxFileOf(directory, options) is { } file ? FromFile(directory, file, options, threads) : FromWeights(directory, options, threads);
+    }
+
+    private static OpenModel FromWeights(string directory, SentenceEncoderOptions options, int threads)
     {
         using Checkpoint checkpoint = Checkpoint.Open(directory);
         EncoderSetup setup = EncoderSetup.Read(directory, checkpoint, options);
         OnnxPrecision precision = options.Precision ?? OnnxPrecision.Fp32;
         EncoderSession session = EncoderSession.ForGraph(EncoderGraph.Build(checkpoint, setup.Pooling, setup.Head, setup.Normalize, precision, setup.Dimensions), threads);
-        return new SentenceEncoder(setup, session, hostPooling: null, Batch(options, precision, byBatch: false), options, threads);
+        return new OpenModel(setup, session, HostPooling: null, Batch(options, precision, byBatch: false), options, threads);
     }
 
-    private static SentenceEncoder FromFile(string directory, string path, SentenceEncoderOptions options, int threads)
+    private static OpenModel FromFile(string directory, string path, SentenceEncoderOptions options, int threads)
     {
-        OnnxModelFile file = OnnxModelFile.Read(path);
-        EncoderSetup setup = EncoderSetup.Read(directory, checkpoint: null, file.Pooling is { } stored && options.Pooling is null ? options with { Pooling = stored } : options);
-        (NamedShape output, HostPooling pooling) = file.OutputFor(setup);
-        EncoderSession session = EncoderSession.ForFile(path, threads, file.Inputs, output.Name);
-        return new SentenceEncoder(setup, session, pooling, Batch(options, file.Precision, byBatch: file.QuantizesByBatch()), options, threads);
+        OnnxModelFile file = OnnxModelFile.Open(path, threads);
+        try
+        {
+            EncoderSetup setup = EncoderSetup.Read(directory, checkpoint: null, file.Pooling is { } stored && options.Pooling is null ? options with { Pooling = stored } : options);
+            (NamedShape output, HostPooling pooling) = file.OutputFor(setup);
+            return new OpenModel(setup, EncoderSession.ForFile(file, threads, output.Name), pooling, Batch(options, file.Precision, byBatch: OnnxModelFile.QuantizesByBatch(path)), options, threads);
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
     }
 
     /// <summary>
@@ -353,4 +373,7 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
         ArrayPool<long>.Shared.Return(mask);
         ArrayPool<float>.Shared.Return(output);
     }
+
+    /// <summary>What an encoder is made of.</summary>
+    private sealed record OpenModel(EncoderSetup Setup, EncoderSession Session, HostPooling? HostPooling, (int Tokens, int Padding) Batch, SentenceEncoderOptions Options, int Threads);
 }
