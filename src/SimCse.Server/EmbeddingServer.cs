@@ -91,7 +91,7 @@ public sealed class EmbeddingServer : IAsyncDisposable
         builder.Services.AddSingleton<IHostLifetime, CallersLifetime>();
         builder.Services.AddRoutingCore();
         builder.Services.AddSingleton(options);
-        builder.Services.AddSingleton(_ => encoder); // the caller's: not disposed here
+        builder.Services.AddSingleton(encoder); // an object that was not made by the container is not disposed by it
         builder.Services.AddSingleton<ServerMetrics>();
         builder.Services.AddSingleton<BatchQueue>();
         builder.Services.AddSingleton<RequestLimit>();

@@ -144,6 +144,11 @@ internal sealed partial class RequestBody(EmbeddingServerOptions options)
             return $"{missing.Groups["names"].Value.Replace('\'', '"')} is missing";
         }
 
+        if (Twice().Match(e.Message) is { Success: true } twice)
+        {
+            return $"\"{twice.Groups["name"].Value}\" is there twice{place}";
+        }
+
         string message = Position().Replace(e.Message, "");
         return message.TrimEnd('.') + place;
     }
@@ -162,6 +167,9 @@ internal sealed partial class RequestBody(EmbeddingServerOptions options)
 
     [GeneratedRegex("token type '\\w+' as a (?<kind>\\w+)", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
     private static partial Regex WrongToken();
+
+    [GeneratedRegex("Duplicate property '(?<name>.*)' encountered", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex Twice();
 
     [GeneratedRegex("missing required properties including: (?<names>.+?)\\.$", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
     private static partial Regex Missing();
