@@ -21,6 +21,7 @@ internal static class SimCseCommand
             SearchCommand.Create(),
             MineCommand.Create(),
             TokenizeCommand.Create(),
+            PostprocessCommand.Create(),
             ExportCommand.Create(),
         };
         CommandHelp.Replace(root);
