@@ -9,6 +9,9 @@ internal static class CliOption
     /// <summary>The model that a command uses.</summary>
     public static Option<string?> Model() => Text("--model", "M", "a model directory, or a name in the local Hugging Face cache; the default model where it is not given");
 
+    /// <summary>The model that training starts from.</summary>
+    public static Option<string?> Base() => Text("--model", "M", "a model directory with weights, or a name in the local Hugging Face cache; the default base where it is not given");
+
     /// <summary>The pooling that a command reads a model with.</summary>
     public static Option<Pooling?> Pooling(string description, Pooling? byDefault) => With<Pooling?>("--pooling", "P", $"{string.Join(", ", PoolingNames.All)}: {description}", byDefault, text =>
     {
@@ -37,6 +40,20 @@ internal static class CliOption
         With<OnnxPrecision?>("--precision", "P", $"{string.Join(", ", OnnxPrecisionNames.All)}: {description}", null, OnnxPrecisionNames.Find, $"one of {string.Join(", ", OnnxPrecisionNames.All)}");
 
     public static Option<int?> Threads() => Whole("--threads", "N", "processor threads, of each rank under mpirun; all, shared by the ranks of a machine, where it is not given", null, least: 1);
+
+    /// <summary>Files of texts, any number of them.</summary>
+    public static Option<string[]> DataFiles(string description) => new("--data") { HelpName = "FILE", Description = description, AllowMultipleArgumentsPerToken = true };
+
+    public static Option<bool> SdkDocs() => Flag("--sdk-docs", "add the texts of the API documentation that ships with the .NET SDK");
+
+    /// <summary>Wrong usage where neither files nor the documentation are given.</summary>
+    public static void RequireTexts(Command command, Option<string[]> data, Option<bool> sdkDocs) => command.Validators.Add(result =>
+    {
+        if (result.GetValue(data) is not { Length: > 0 } && !result.GetValue(sdkDocs))
+        {
+            result.AddError("there are no texts: give --data or --sdk-docs");
+        }
+    });
 
     /// <summary>Texts to read, from standard input where it is not given.</summary>
     public static Option<string> Input(string description) => new("--input", "-i") { HelpName = "F", Description = description, DefaultValueFactory = _ => "-" };

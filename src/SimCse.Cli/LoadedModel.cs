@@ -6,7 +6,7 @@ namespace SimCse.Cli;
 internal static class LoadedModel
 {
     /// <summary>What reports call the model.</summary>
-    public static string Name(string? model) => model ?? ModelLocation.DefaultModel;
+    public static string Name(string? model) => model ?? DefaultModel.Name;
 
     /// <summary>A model to be judged: another pooling than the stored one is measured, with a warning.</summary>
     /// <param name="model">What <c>--model</c> says.</param>

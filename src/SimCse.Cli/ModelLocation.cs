@@ -3,8 +3,19 @@ namespace SimCse.Cli;
 /// <summary>Where the model is that <c>--model</c> names.</summary>
 internal static class ModelLocation
 {
-    /// <summary>The model that is beside the executable.</summary>
-    public const string DefaultModel = "simcse-base";
+    /// <summary>The base that training starts from where none is named. It is beside the executable, as the default model is.</summary>
+    private const string DefaultBase = "simcse-base";
+
+    /// <summary>The directory of a model to train.</summary>
+    /// <param name="model">As for <see cref="Find"/>; null for the default base.</param>
+    /// <exception cref="DirectoryNotFoundException">There is none: where it was looked for.</exception>
+    public static string FindBase(string? model)
+    {
+        string shipped = Path.Combine(AppContext.BaseDirectory, "models", DefaultBase);
+        return model is not null ? Find(model)
+            : Directory.Exists(shipped) ? shipped
+            : throw new DirectoryNotFoundException($"the base that training starts from is not at {shipped}; give one with --model");
+    }
 
     /// <summary>The directory of a model.</summary>
     /// <param name="model">A directory; a name of the Hugging Face hub whose files are in the local cache; or null for the default model, which is beside the executable.</param>
@@ -13,8 +24,7 @@ internal static class ModelLocation
     {
         if (model is null)
         {
-            string shipped = Path.Combine(AppContext.BaseDirectory, "models", DefaultModel);
-            return Directory.Exists(shipped) ? shipped : throw new DirectoryNotFoundException($"the default model is not at {shipped}; give one with --model");
+            return DefaultModel.Find();
         }
 
         if (Directory.Exists(model))

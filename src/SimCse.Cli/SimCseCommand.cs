@@ -13,8 +13,10 @@ internal static class SimCseCommand
             QuickstartCommand.Create(),
             TrainCommand.Create(),
             PretrainCommand.Create(),
+            CorpusCommand.Create(),
             EvaluateCommand.Create(),
             AnalyzeCommand.Create(),
+            AblateCommand.Create(),
             EmbedCommand.Create(),
             SimilarityCommand.Create(),
             IndexCommand.Create(),
@@ -23,6 +25,7 @@ internal static class SimCseCommand
             TokenizeCommand.Create(),
             PostprocessCommand.Create(),
             ExportCommand.Create(),
+            ServeCommand.Create(),
         };
         CommandHelp.Replace(root);
         return root;

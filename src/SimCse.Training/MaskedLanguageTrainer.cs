@@ -29,6 +29,7 @@ public sealed class MaskedLanguageTrainer
     {
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
+        options.RequireMasking();
         _options = options;
         _output = output;
     }
@@ -60,17 +61,7 @@ public sealed class MaskedLanguageTrainer
         Tokenizer tokenizer = Tokenizer.Load(tokenizerDirectory);
         using TrainingCorpus corpus = TrainingCorpus.Tokenize(texts.Select(t => (IReadOnlyList<string>)[t]), tokenizer, _options.MaxLength, cancellationToken);
         int trained = corpus.Rows - heldOut;
-        EncoderConfig config = new()
-        {
-            Family = ModelFamily.Bert,
-            VocabularySize = tokenizer.VocabularySize,
-            HiddenSize = _options.HiddenSize,
-            Layers = _options.Layers,
-            Heads = _options.Heads,
-            IntermediateSize = _options.IntermediateSize,
-            MaxPositions = _options.MaxPositions,
-            PadTokenId = tokenizer.PadTokenId,
-        };
+        EncoderConfig config = _options.Encoder(tokenizer);
         using SimCseModel model = SimCseModel.FromConfig(config with { HiddenDropout = _options.Dropout, AttentionDropout = _options.Dropout }, Pooling.Avg, _options.Precision, _options.Seed);
         model.AddMaskedLanguageHead(null, _options.Seed);
         EpochOrder order = new(trained, _options.BatchSize, _options.Seed);

@@ -1,4 +1,6 @@
 using System.Text.Json.Nodes;
+using SimCse.Checkpoints;
+using SimCse.Tokenization;
 using SimCse.Training.Modeling;
 
 namespace SimCse.Training;
@@ -60,12 +62,26 @@ public sealed record PretrainingOptions
     /// <summary>Draws the weights, the order of the sentences and the masks.</summary>
     public long Seed { get; init; } = 42;
 
+    /// <summary>The new encoder's shape.</summary>
+    /// <param name="tokenizer">Says how large the vocabulary is.</param>
+    internal EncoderConfig Encoder(Tokenizer tokenizer) => new()
+    {
+        Family = ModelFamily.Bert,
+        VocabularySize = tokenizer.VocabularySize,
+        HiddenSize = HiddenSize,
+        Layers = Layers,
+        Heads = Heads,
+        IntermediateSize = IntermediateSize,
+        MaxPositions = MaxPositions,
+        PadTokenId = tokenizer.PadTokenId,
+    };
+
     /// <summary>Throws where a setting makes no sense; the message names the option as the command line does.</summary>
     /// <exception cref="ArgumentException">Which option, its value and what was expected.</exception>
     public void Validate()
     {
         TrainingOptions.Require(VocabularySize is >= 100 and <= 1_000_000, "--vocab-size", VocabularySize, "100 to 1,000,000");
-        TrainingOptions.Require(Layers is >= 1 and <= 100, "--layers", Layers, "1 to 100");
+        TrainingOptions.Require(Layers is >= 0 and <= 100, "--layers", Layers, "0 to 100");
         TrainingOptions.Require(HiddenSize >= 1, "--hidden-size", HiddenSize, "at least 1");
         TrainingOptions.Require(Heads >= 1 && HiddenSize % Heads == 0, "--heads", Heads, $"a divisor of the hidden size {HiddenSize}");
         TrainingOptions.Require(IntermediateSize >= 1, "--intermediate-size", IntermediateSize, "at least 1");
@@ -81,6 +97,30 @@ public sealed record PretrainingOptions
         TrainingOptions.Require(MaxSteps is null or >= 1, "--max-steps", MaxSteps, "at least 1");
         TrainingOptions.Require(EvalSteps >= 1, "--eval-steps", EvalSteps, "at least 1");
     }
+
+    /// <summary>Throws where these settings are none of masked-language modelling.</summary>
+    /// <exception cref="ArgumentException">There is no layer.</exception>
+    public void RequireMasking() =>
+        TrainingOptions.Require(Layers > 0, "--layers", Layers, "at least 1 without --teacher: without a layer no token sees those from which a masked one is to be guessed");
+
+    /// <summary>The settings of a run that learns a teacher's vectors with this shape and schedule.</summary>
+    /// <param name="similarityWeight">The weight of the similarities within the batch.</param>
+    public TrainingOptions Distillation(double similarityWeight) => new()
+    {
+        Pooling = Pooling.Avg,
+        BatchSize = BatchSize,
+        LearningRate = LearningRate,
+        WarmUpSteps = WarmUpSteps,
+        WeightDecay = WeightDecay,
+        MaxLength = MaxLength,
+        Dropout = Dropout,
+        Epochs = Epochs,
+        MaxSteps = MaxSteps,
+        EvalSteps = EvalSteps,
+        Precision = Precision,
+        SimilarityWeight = similarityWeight,
+        Seed = Seed,
+    };
 
     /// <summary>The settings as they stand in a manifest, under the command line's names.</summary>
     public JsonObject ToJson() => new()

@@ -56,4 +56,16 @@ public static class PoolingNames
 
         throw new FormatException($"'{name}' is not a pooling; expected one of {string.Join(", ", All)}");
     }
+
+    /// <summary>Throws where a pooling reads a layer that an encoder does not have.</summary>
+    /// <param name="pooling">The pooling.</param>
+    /// <param name="layers">The encoder's layers; 0 is a table of token vectors.</param>
+    /// <exception cref="InvalidDataException">It reads hidden states of a first layer, and there is none.</exception>
+    public static void RequireLayers(this Pooling pooling, int layers)
+    {
+        if (layers == 0 && pooling is (Pooling.AvgTop2 or Pooling.AvgFirstLast))
+        {
+            throw new InvalidDataException($"the pooling '{pooling.ToName()}' reads the output of a layer, and this encoder has none; expected {Pooling.Avg.ToName()}");
+        }
+    }
 }

@@ -28,15 +28,24 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
     private readonly int _threads;
     private long _truncatedTexts;
 
-    private SentenceEncoder(EncoderSetup setup, EncoderSession session, HostPooling? hostPooling, (int Tokens, int Padding) batch, SentenceEncoderOptions options, int threads)
+    /// <summary>The default model, which the package SimCse.Model.Small puts beside the application; with unit vectors where the options say nothing else.</summary>
+    /// <param name="options">Null for all defaults.</param>
+    /// <exception cref="DirectoryNotFoundException">The package is not installed.</exception>
+    public SentenceEncoder(SentenceEncoderOptions? options = null)
+        : this(Open(DefaultModel.Find(), options ?? new SentenceEncoderOptions { Normalize = true }))
     {
-        _session = session;
-        _hostPooling = hostPooling;
+    }
+
+    private SentenceEncoder(OpenModel model)
+    {
+        (EncoderSetup setup, SentenceEncoderOptions options) = (model.Setup, model.Options);
+        _session = model.Session;
+        _hostPooling = model.HostPooling;
         _padTokenId = setup.Config.PadTokenId;
         _lowerCase = setup.Modules?.LowerCase ?? false;
         _refuseTruncation = options.RefuseTruncation;
-        (_batchTokens, _padding) = batch;
-        _threads = threads;
+        (_batchTokens, _padding) = model.Batch;
+        _threads = model.Threads;
         Tokenizer = setup.Tokenizer;
         Pooling = setup.Pooling;
         Dimensions = setup.Dimensions;
@@ -55,6 +64,9 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
     /// <summary>The number of tokens, special ones included, after which a text is cut.</summary>
     public int MaxLength { get; }
 
+    /// <summary>The number of threads that a call may keep busy.</summary>
+    public int Threads => _threads;
+
     /// <summary>How many of the texts encoded so far were longer than <see cref="MaxLength"/> and lost their end.</summary>
     public long TruncatedTexts => Interlocked.Read(ref _truncatedTexts);
 
@@ -72,11 +84,7 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
     public static SentenceEncoder Load(string directory, SentenceEncoderOptions? options = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(directory);
-        options ??= new SentenceEncoderOptions();
-        ArgumentOutOfRangeException.ThrowIfLessThan(options.BatchTokens, 1);
-        int threads = options.Threads ?? Environment.ProcessorCount;
-        ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1, nameof(options.Threads));
-        return OnnxFileOf(directory, options) is { } file ? FromFile(directory, file, options, threads) : FromWeights(directory, options, threads);
+        return new SentenceEncoder(Open(directory, options ?? new SentenceEncoderOptions()));
     }
 
     /// <inheritdoc/>
@@ -88,7 +96,7 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
     {
         ArgumentNullException.ThrowIfNull(sentences);
         cancellationToken.ThrowIfCancellationRequested();
-        return Run(Tokenize(sentences, 0, cancellationToken), cancellationToken);
+        return Run(TokenizeAll(sentences, 0, cancellationToken), _threads, cancellationToken);
     }
 
     /// <summary>The vector of one sentence, <see cref="Dimensions"/> components.</summary>
@@ -112,6 +120,37 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
     {
         ArgumentNullException.ThrowIfNull(sentences);
         return EncodeWindows(sentences, cancellationToken);
+    }
+
+    /// <summary>The tokens of a text as this model reads it, cut to <see cref="MaxLength"/>: for callers that count or collect tokens before <see cref="EncodeTokens"/>. It does not count as truncated.</summary>
+    public TokenizedText Tokenize(string sentence)
+    {
+        ArgumentNullException.ThrowIfNull(sentence);
+        return Tokenizer.Encode(_lowerCase ? sentence.ToLowerInvariant() : sentence, MaxLength);
+    }
+
+    /// <summary>The vectors of tokenised texts: row i is that of <paramref name="texts"/>[i], as <see cref="Encode(IReadOnlyList{string}, CancellationToken)"/> gives it for the text.</summary>
+    /// <param name="texts">As <see cref="Tokenize(string)"/> or <see cref="Tokenizer.Frame"/> gives them.</param>
+    /// <param name="threads">The most threads of this call, for a caller that runs several side by side; null for <see cref="Threads"/>.</param>
+    /// <param name="cancellationToken">Checked between batches.</param>
+    /// <returns>n × <see cref="Dimensions"/>.</returns>
+    /// <exception cref="ArgumentException">A text has no tokens, more than <see cref="MaxLength"/>, or one that the vocabulary does not have.</exception>
+    /// <exception cref="OperationCanceledException"><paramref name="cancellationToken"/> was cancelled.</exception>
+    public EmbeddingMatrix EncodeTokens(IReadOnlyList<TokenizedText> texts, int? threads = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(texts);
+        ArgumentOutOfRangeException.ThrowIfLessThan(threads ?? 1, 1, nameof(threads));
+        cancellationToken.ThrowIfCancellationRequested();
+        for (int i = 0; i < texts.Count; i++)
+        {
+            int[] ids = texts[i]?.Ids ?? throw new ArgumentException($"text {i} is null", nameof(texts));
+            if (ids.Length == 0 || ids.Length > MaxLength || ids.AsSpan().ContainsAnyExceptInRange(0, Tokenizer.VocabularySize - 1))
+            {
+                throw new ArgumentException($"text {i} has {ids.Length} tokens, from {ids.DefaultIfEmpty().Min()} to {ids.DefaultIfEmpty().Max()}; expected 1 to {MaxLength}, from 0 to {Tokenizer.VocabularySize - 1}", nameof(texts));
+            }
+        }
+
+        return Run(texts, Math.Min(threads ?? _threads, _threads), cancellationToken);
     }
 
     /// <summary>The cosine of the vectors of two texts, from -1 to 1; 0 where one of them has no length.</summary>
@@ -144,22 +183,37 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
             : throw new FileNotFoundException($"{directory}: holds no weights, and no ONNX file of precision {options.Precision?.ToName()}, only {Path.GetRelativePath(directory, other)}"));
     }
 
-    private static SentenceEncoder FromWeights(string directory, SentenceEncoderOptions options, int threads)
+    private static OpenModel Open(string directory, SentenceEncoderOptions options)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.BatchTokens, 1);
+        int threads = options.Threads ?? Environment.ProcessorCount;
+        ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1, nameof(options.Threads));
+        return OnnxFileOf(directory, options) is { } file ? FromFile(directory, file, options, threads) : FromWeights(directory, options, threads);
+    }
+
+    private static OpenModel FromWeights(string directory, SentenceEncoderOptions options, int threads)
     {
         using Checkpoint checkpoint = Checkpoint.Open(directory);
         EncoderSetup setup = EncoderSetup.Read(directory, checkpoint, options);
         OnnxPrecision precision = options.Precision ?? OnnxPrecision.Fp32;
         EncoderSession session = EncoderSession.ForGraph(EncoderGraph.Build(checkpoint, setup.Pooling, setup.Head, setup.Normalize, precision, setup.Dimensions), threads);
-        return new SentenceEncoder(setup, session, hostPooling: null, Batch(options, precision, byBatch: false), options, threads);
+        return new OpenModel(setup, session, HostPooling: null, Batch(options, precision, byBatch: false), options, threads);
     }
 
-    private static SentenceEncoder FromFile(string directory, string path, SentenceEncoderOptions options, int threads)
+    private static OpenModel FromFile(string directory, string path, SentenceEncoderOptions options, int threads)
     {
-        OnnxModelFile file = OnnxModelFile.Read(path);
-        EncoderSetup setup = EncoderSetup.Read(directory, checkpoint: null, file.Pooling is { } stored && options.Pooling is null ? options with { Pooling = stored } : options);
-        (NamedShape output, HostPooling pooling) = file.OutputFor(setup);
-        EncoderSession session = EncoderSession.ForFile(path, threads, file.Inputs, output.Name);
-        return new SentenceEncoder(setup, session, pooling, Batch(options, file.Precision, byBatch: file.QuantizesByBatch()), options, threads);
+        OnnxModelFile file = OnnxModelFile.Open(path, threads);
+        try
+        {
+            EncoderSetup setup = EncoderSetup.Read(directory, checkpoint: null, file.Pooling is { } stored && options.Pooling is null ? options with { Pooling = stored } : options);
+            (NamedShape output, HostPooling pooling) = file.OutputFor(setup);
+            return new OpenModel(setup, EncoderSession.ForFile(file, threads, output.Name), pooling, Batch(options, file.Precision, byBatch: OnnxModelFile.QuantizesByBatch(path)), options, threads);
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
     }
 
     /// <summary>
@@ -174,17 +228,17 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
         await using ConfiguredCancelableAsyncEnumerable<string>.Enumerator source = sentences.WithCancellation(cancellationToken).GetAsyncEnumerator();
         long read = 0;
         List<string> window = await ReadWindow(source);
-        TokenizedText[] tokens = Tokenize(window, read, cancellationToken);
+        TokenizedText[] tokens = TokenizeAll(window, read, cancellationToken);
         while (window.Count > 0)
         {
             read += window.Count;
             TokenizedText[] now = tokens;
-            Task<EmbeddingMatrix> running = Task.Run(() => Run(now, cancellationToken), cancellationToken);
+            Task<EmbeddingMatrix> running = Task.Run(() => Run(now, _threads, cancellationToken), cancellationToken);
             List<string> next;
             try
             {
                 next = await ReadWindow(source);
-                tokens = Tokenize(next, read, cancellationToken);
+                tokens = TokenizeAll(next, read, cancellationToken);
             }
             catch
             {
@@ -218,7 +272,7 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
     /// <param name="sentences">Texts.</param>
     /// <param name="before">How many came before them, for messages.</param>
     /// <param name="cancellationToken">Ends it.</param>
-    private TokenizedText[] Tokenize(IReadOnlyList<string> sentences, long before, CancellationToken cancellationToken)
+    private TokenizedText[] TokenizeAll(IReadOnlyList<string> sentences, long before, CancellationToken cancellationToken)
     {
         for (int i = 0; i < sentences.Count; i++)
         {
@@ -255,26 +309,32 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
         return texts;
     }
 
-    private TokenizedText Tokenize(string sentence) => Tokenizer.Encode(_lowerCase ? sentence.ToLowerInvariant() : sentence, MaxLength);
-
-    private EmbeddingMatrix Run(TokenizedText[] texts, CancellationToken cancellationToken)
+    private EmbeddingMatrix Run(IReadOnlyList<TokenizedText> texts, int threads, CancellationToken cancellationToken)
     {
-        float[] vectors = new float[texts.LongLength * Dimensions];
+        float[] vectors = new float[(long)texts.Count * Dimensions];
         List<TokenBatch> batches = TokenBatch.Plan(texts, _batchTokens, _padding);
-        if (batches.Count == 1)
+        if (threads == 1)
+        {
+            foreach (TokenBatch batch in batches)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                Run(texts, batch, vectors, alone: false);
+            }
+        }
+        else if (batches.Count == 1)
         {
             Run(texts, batches[0], vectors, alone: true);
         }
         else
         {
-            ParallelOptions parallel = new() { CancellationToken = cancellationToken, MaxDegreeOfParallelism = _threads };
+            ParallelOptions parallel = new() { CancellationToken = cancellationToken, MaxDegreeOfParallelism = threads };
             Parallel.ForEach(Partitioner.Create(batches, EnumerablePartitionerOptions.NoBuffering), parallel, batch => Run(texts, batch, vectors, alone: false));
         }
 
-        return new EmbeddingMatrix(vectors, texts.Length, Dimensions);
+        return new EmbeddingMatrix(vectors, texts.Count, Dimensions);
     }
 
-    private void Run(TokenizedText[] texts, TokenBatch batch, float[] vectors, bool alone)
+    private void Run(IReadOnlyList<TokenizedText> texts, TokenBatch batch, float[] vectors, bool alone)
     {
         ReadOnlySpan<int> rows = batch.Rows.Span;
         int cells = rows.Length * batch.Width;
@@ -313,4 +373,7 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
         ArrayPool<long>.Shared.Return(mask);
         ArrayPool<float>.Shared.Return(output);
     }
+
+    /// <summary>What an encoder is made of.</summary>
+    private sealed record OpenModel(EncoderSetup Setup, EncoderSession Session, HostPooling? HostPooling, (int Tokens, int Padding) Batch, SentenceEncoderOptions Options, int Threads);
 }

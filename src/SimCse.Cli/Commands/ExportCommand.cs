@@ -6,7 +6,7 @@ namespace SimCse.Cli.Commands;
 /// <summary><c>simcse export</c>.</summary>
 internal static class ExportCommand
 {
-    private static readonly Option<string?> s_model = CliOption.Model();
+    private static readonly Option<string?> s_model = CliOption.Base();
     private static readonly Option<OnnxPrecision?> s_precision = CliOption.Precision("how weights are stored and products computed; fp32 where it is not given");
     private static readonly Option<Pooling?> s_pooling = CliOption.Pooling("what is stored with the model where it is not given", null);
     private static readonly Option<bool> s_allowOtherPooling = CliOption.Flag("--allow-other-pooling", "take --pooling even where the model is stored with another");
@@ -41,7 +41,7 @@ internal static class ExportCommand
 
     private static int Run(ParseResult parsed)
     {
-        string model = ModelLocation.Find(parsed.GetValue(s_model));
+        string model = ModelLocation.FindBase(parsed.GetValue(s_model));
         OnnxPrecision precision = parsed.GetValue(s_precision) ?? OnnxPrecision.Fp32;
         SentenceEncoderOptions options = new()
         {

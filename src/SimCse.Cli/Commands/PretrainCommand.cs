@@ -1,7 +1,10 @@
 using System.CommandLine;
 using SimCse.Checkpoints;
+using SimCse.Evaluation;
+using SimCse.Tokenization;
 using SimCse.Training;
 using SimCse.Training.Data;
+using SimCse.Training.Distillation;
 
 namespace SimCse.Cli.Commands;
 
@@ -11,21 +14,19 @@ internal static class PretrainCommand
     private const string ScoreName = "held-out masked-language loss × −1";
 
     private static readonly PretrainingOptions s_defaults = new();
+    private static readonly TrainingOptions s_distillation = new();
 
-    private static readonly Option<string[]> s_data = new("--data")
-    {
-        HelpName = "FILE",
-        Description = "sentences, one a row: .txt, .tsv, .csv, .jsonl or .parquet, each also with .gz after it; may be given several times",
-        AllowMultipleArgumentsPerToken = true,
-    };
-
-    private static readonly Option<bool> s_sdkDocs = CliOption.Flag("--sdk-docs", "add the texts of the API documentation that ships with the .NET SDK");
+    private static readonly Option<string[]> s_data = CliOption.DataFiles("sentences, one a row: .txt, .tsv, .csv, .jsonl or .parquet, each also with .gz after it; may be given several times");
+    private static readonly Option<bool> s_sdkDocs = CliOption.SdkDocs();
     private static readonly Option<string> s_output = CliOption.Required("--output", "DIR", "the directory for the model and the state to resume from");
     private static readonly Option<string?> s_tokenizer = CliOption.Text("--tokenizer", "DIR", "a folder with a tokenizer's files; a WordPiece vocabulary is learnt from the data where it is not given");
     private static readonly Option<bool> s_resume = CliOption.Flag("--resume", "go on with the run that is saved in --output");
 
+    private static readonly TeacherOptions s_teacher = new("they take the place of masked-language modelling, and the result is a sentence encoder", s_distillation.SimilarityWeight);
+    private static readonly Option<string?> s_evalData = CliOption.Text("--eval-data", "DIR", "with --teacher: a folder with STS-B dev, to keep the weights that are best there instead of the last");
+
     private static readonly Option<int?> s_vocabSize = CliOption.Whole("--vocab-size", "N", "entries of the vocabulary that is learnt", s_defaults.VocabularySize);
-    private static readonly Option<int?> s_layers = CliOption.Whole("--layers", "N", "layers", s_defaults.Layers);
+    private static readonly Option<int?> s_layers = CliOption.Whole("--layers", "N", "layers; with --teacher also 0, a table of token vectors", s_defaults.Layers);
     private static readonly Option<int?> s_hiddenSize = CliOption.Whole("--hidden-size", "N", "components of a token's vector", s_defaults.HiddenSize);
     private static readonly Option<int?> s_heads = CliOption.Whole("--heads", "N", "attention heads", s_defaults.Heads);
     private static readonly Option<int?> s_intermediateSize = CliOption.Whole("--intermediate-size", "N", "width of the feed-forward layers", s_defaults.IntermediateSize);
@@ -50,31 +51,28 @@ internal static class PretrainCommand
 
     public static Command Create()
     {
-        DocumentedCommand command = new("pretrain", "train a new encoder by masked-language modelling")
+        DocumentedCommand command = new("pretrain", "train a new encoder by masked-language modelling, or from a teacher")
         {
             Details = """
                 From random weights: a share of the tokens is hidden, and the encoder learns to say what they were. The result is a base for
-                'simcse train', not a sentence encoder yet. Some of the sentences are held out to measure the loss.
+                'simcse train', not a sentence encoder yet. Some of the sentences are held out to measure the loss. With --teacher the
+                encoder learns another model's sentence vectors instead, and is a sentence encoder at the end.
                 """,
             Examples =
             [
                 "simcse pretrain --data sentences.txt.gz --output my-base",
                 "simcse pretrain --data korean.txt.gz --vocab-size 16000 --layers 6 --hidden-size 384 --heads 12 --intermediate-size 1536 --output ko-base",
+                "simcse pretrain --teacher models/large --data sentences.txt.gz --layers 2 --hidden-size 256 --learning-rate 5e-4 --max-length 40 --output small",
             ],
         };
         command
             .With("what to train on", s_data, s_sdkDocs, s_output, s_tokenizer, s_resume, ConfigFile.Option)
+            .With("distillation", [.. s_teacher.All, s_evalData])
             .With("shape", s_vocabSize, s_layers, s_hiddenSize, s_heads, s_intermediateSize, s_maxPositions)
             .With("schedule", s_batchSize, s_learningRate, s_warmUpSteps, s_weightDecay, s_maxLength, s_mlmProbability, s_dropout, s_epochs, s_maxSteps, s_evalSteps, s_seed)
             .With("running", s_precision, s_store, s_threads, s_json)
             .SetAction((parsed, cancellationToken) => Task.Run(() => Run(parsed, cancellationToken), CancellationToken.None));
-        command.Validators.Add(result =>
-        {
-            if (result.GetValue(s_data) is not { Length: > 0 } && !result.GetValue(s_sdkDocs))
-            {
-                result.AddError("nothing to train on: give --data or --sdk-docs");
-            }
-        });
+        CliOption.RequireTexts(command, s_data, s_sdkDocs);
         return command;
     }
 
@@ -82,19 +80,47 @@ internal static class PretrainCommand
     {
         PretrainingOptions options = Options(parsed);
         string output = parsed.GetRequiredValue(s_output);
+        TrainingLoop.RequireFree(output, parsed.GetValue(s_resume)); // the trainer checks too; here it comes before a long reading of data
         TrainingPlace.SetThreads(parsed.GetValue(s_threads));
 
         string[] files = parsed.GetValue(s_data) ?? [];
         (PretrainingTexts texts, string name) = PretrainingTexts.Load(files, parsed.GetValue(s_sdkDocs), cancellationToken);
         Log.Info($"{texts.Sentences.Count:N0} distinct sentences");
         string tokenizer = parsed.GetValue(s_tokenizer) ?? PretrainingTexts.LearnVocabulary(texts.Sentences, options, output, cancellationToken);
-        MaskedLanguageTrainer trainer = new(options, output)
+        TensorType store = string.Equals(parsed.GetValue(s_store), "fp16", StringComparison.Ordinal) ? TensorType.F16 : TensorType.F32;
+        if (s_teacher.Directory(parsed) is { } teacher)
         {
-            DataSource = (name, texts.Sha256),
-            StoredType = string.Equals(parsed.GetValue(s_store), "fp16", StringComparison.Ordinal) ? TensorType.F16 : TensorType.F32,
-        };
+            return Distil(parsed, options, teacher, tokenizer, texts, name, store, cancellationToken);
+        }
+
+        MaskedLanguageTrainer trainer = new(options, output) { DataSource = (name, texts.Sha256), StoredType = store };
         return TrainingRun.Show(parsed, output, ScoreName, parsed.GetValue(s_json),
             progress => trainer.Run(tokenizer, texts.Sentences, parsed.GetValue(s_resume), progress, cancellationToken));
+    }
+
+    /// <summary>A new encoder that learns the teacher's vectors of the texts.</summary>
+    private static int Distil(
+        ParseResult parsed, PretrainingOptions options, string teacher, string tokenizerDirectory, PretrainingTexts texts, string name, TensorType store, CancellationToken cancellationToken)
+    {
+        string output = parsed.GetRequiredValue(s_output);
+        bool resume = parsed.GetValue(s_resume);
+        StsTask? development = parsed.GetValue(s_evalData) is { } folder ? StsSuite.Load(folder, "STSB-dev").Tasks[0] : null;
+        using TeacherVectors vectors = s_teacher.Vectors(parsed, teacher, output, () => texts.InOrder, parsed.GetValue(s_threads), cancellationToken);
+        TeacherTargets targets = TeacherOptions.Targets(vectors, options.HiddenSize);
+        string untrained = Path.Combine(output, "run", "untrained");
+        StudentModel.Write(untrained, tokenizerDirectory, options, teacher, Path.Combine(output, "run", "vocabulary.bin"), targets, cancellationToken);
+        Tokenizer tokenizer = Tokenizer.Load(tokenizerDirectory);
+        using Checkpoint checkpoint = Checkpoint.Open(untrained);
+        using TrainingCorpus corpus = TrainingCorpus.Tokenize(texts.InOrder.Select(t => (IReadOnlyList<string>)[t]), tokenizer, options.MaxLength, cancellationToken);
+        SimCseTrainer trainer = new(options.Distillation(s_teacher.SimilarityWeight(parsed)), output)
+        {
+            DataSource = (name, texts.Sha256),
+            Teacher = targets,
+            StoredType = store,
+            Evaluate = development is null ? null : new StsDevelopment(development).Evaluate,
+            ScoreName = StsDevelopment.ScoreName,
+        };
+        return TrainingRun.Show(parsed, output, StsDevelopment.ScoreName, parsed.GetValue(s_json), progress => trainer.Run(checkpoint, tokenizer, corpus, resume, progress, cancellationToken));
     }
 
     private static PretrainingOptions Options(ParseResult parsed)
@@ -121,6 +147,11 @@ internal static class PretrainCommand
             Seed = parsed.GetValue(s_seed)!.Value,
         };
         UsageException.Require(options.Validate);
+        if (s_teacher.Directory(parsed) is null)
+        {
+            UsageException.Require(options.RequireMasking);
+        }
+
         return options;
     }
 }

@@ -10,7 +10,7 @@ namespace SimCse.Cli.Commands;
 /// <summary><c>simcse quickstart</c>.</summary>
 internal static class QuickstartCommand
 {
-    private static readonly Option<string?> s_model = CliOption.Model();
+    private static readonly Option<string?> s_model = CliOption.Base();
     private static readonly Option<string> s_output = new("--output")
     {
         HelpName = "DIR",
@@ -43,7 +43,7 @@ internal static class QuickstartCommand
 
     private static int Run(ParseResult parsed, CancellationToken cancellationToken)
     {
-        string model = ModelLocation.Find(parsed.GetValue(s_model)), output = Path.GetFullPath(parsed.GetRequiredValue(s_output));
+        string model = ModelLocation.FindBase(parsed.GetValue(s_model)), output = Path.GetFullPath(parsed.GetRequiredValue(s_output));
         TrainingPlace.SetThreads(parsed.GetValue(s_threads));
 
         Quickstart.RequireReplaceable(output);

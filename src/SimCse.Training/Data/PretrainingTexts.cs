@@ -5,21 +5,25 @@ using SimCse.Tokenization;
 
 namespace SimCse.Training.Data;
 
-/// <summary>The distinct sentences that a masked-language run reads, shuffled together once.</summary>
+/// <summary>The distinct sentences that a pre-training run reads, shuffled together once.</summary>
 public sealed class PretrainingTexts
 {
     private const uint ShufflePurpose = 7;
 
-    private PretrainingTexts(IReadOnlyList<string> sentences, string sha256)
+    private PretrainingTexts(IReadOnlyList<string> inOrder, IReadOnlyList<string> sentences, string sha256)
     {
+        InOrder = inOrder;
         Sentences = sentences;
         Sha256 = sha256;
     }
 
-    /// <summary>The sentences.</summary>
+    /// <summary>The sentences as they come in the files.</summary>
+    public IReadOnlyList<string> InOrder { get; }
+
+    /// <summary>The sentences, shuffled.</summary>
     public IReadOnlyList<string> Sentences { get; }
 
-    /// <summary>SHA-256 of the sentences, each ended by a line feed.</summary>
+    /// <summary>SHA-256 of the shuffled sentences, each ended by a line feed.</summary>
     public string Sha256 { get; }
 
     /// <summary>Reads files of sentences and, where asked for, the SDK's API documentation.</summary>
@@ -52,7 +56,7 @@ public sealed class PretrainingTexts
         int[] order = new CounterRandom(0, ShufflePurpose).Permutation(distinct.Count, 0);
         string[] shuffled = [.. order.Select(i => distinct[i])];
         string name = string.Join(", ", files.Select(f => Path.GetFileName(f)).Concat(sdkDocumentation ? ["API documentation of the .NET SDK"] : []));
-        return (new PretrainingTexts(shuffled, Hash(shuffled)), name);
+        return (new PretrainingTexts(distinct, shuffled, Hash(shuffled)), name);
 
         void Add(IEnumerable<string> texts) => distinct.AddRange(texts.Where(seen.Add));
     }

@@ -3,6 +3,7 @@ using System.Text;
 using SimCse.Checkpoints;
 using SimCse.Data;
 using SimCse.Tokenization;
+using SimCse.Training.Distillation;
 
 namespace SimCse.Training.Data;
 
@@ -131,7 +132,9 @@ public sealed class TrainingCorpus : IDisposable
     }
 
     /// <summary>The batch of these rows.</summary>
-    public ContrastiveBatch Batch(ReadOnlySpan<int> rows)
+    /// <param name="rows">Their places in the data.</param>
+    /// <param name="teacher">What a teacher says of the texts, row by row, column by column; null for no teacher.</param>
+    public ContrastiveBatch Batch(ReadOnlySpan<int> rows, TeacherTargets? teacher = null)
     {
         int count = rows.Length;
         int[][][] views = [.. Enumerable.Range(0, Columns).Select(_ => new int[count][])]; // [view][row]
@@ -144,7 +147,13 @@ public sealed class TrainingCorpus : IDisposable
             }
         }
 
-        return new ContrastiveBatch(views);
+        if (teacher is null)
+        {
+            return new ContrastiveBatch(views);
+        }
+
+        int[] places = rows.ToArray();
+        return new ContrastiveBatch(views, teacher.Of([.. Enumerable.Range(0, Columns).SelectMany(c => places.Select(row => ((long)row * Columns) + c))]));
     }
 
     /// <summary>The token ids of one text.</summary>

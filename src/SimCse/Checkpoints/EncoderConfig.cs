@@ -25,7 +25,7 @@ public sealed record EncoderConfig
     /// <summary>H, the components of a token's vector: <c>hidden_size</c>.</summary>
     public required int HiddenSize { get; init; }
 
-    /// <summary>Transformer layers: <c>num_hidden_layers</c>.</summary>
+    /// <summary>Transformer layers: <c>num_hidden_layers</c>; 0 where token vectors are a table alone.</summary>
     public required int Layers { get; init; }
 
     /// <summary>Attention heads, a divisor of <see cref="HiddenSize"/>: <c>num_attention_heads</c>.</summary>
@@ -104,7 +104,7 @@ public sealed record EncoderConfig
             Family = family,
             VocabularySize = vocabulary,
             HiddenSize = fields.RequiredInteger("hidden_size", 1, Million),
-            Layers = fields.RequiredInteger("num_hidden_layers", 1, 1000),
+            Layers = fields.RequiredInteger("num_hidden_layers", 0, 1000),
             Heads = fields.RequiredInteger("num_attention_heads", 1, Million),
             IntermediateSize = fields.RequiredInteger("intermediate_size", 1, Million),
             MaxPositions = fields.RequiredInteger("max_position_embeddings", 1, Million),

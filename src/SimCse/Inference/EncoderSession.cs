@@ -18,13 +18,13 @@ internal sealed class EncoderSession : IDisposable
     private readonly string[] _inputs;
     private readonly string[] _outputs;
 
-    private EncoderSession(Func<int, EncoderSession, InferenceSession> open, (string Name, OrtValue Value)[] weights, int threads, string[] inputs, string output)
+    private EncoderSession(Func<int, EncoderSession, InferenceSession> open, (string Name, OrtValue Value)[] weights, int threads, string[] inputs, string output, InferenceSession? opened = null)
     {
         _weights = weights;
         _inputs = inputs;
         _outputs = [output];
-        _oneThread = new Lazy<InferenceSession>(() => open(1, this));
-        _allThreads = threads == 1 ? _oneThread : new Lazy<InferenceSession>(() => open(threads, this));
+        _allThreads = opened is not null ? new Lazy<InferenceSession>(opened) : new Lazy<InferenceSession>(() => open(threads, this));
+        _oneThread = threads == 1 ? _allThreads : new Lazy<InferenceSession>(() => open(1, this));
     }
 
     /// <summary>A graph built here; the weights stay where they lie.</summary>
@@ -53,23 +53,22 @@ internal sealed class EncoderSession : IDisposable
     }
 
     /// <summary>An ONNX file.</summary>
-    /// <param name="path">The file.</param>
+    /// <param name="file">Opened with <paramref name="threads"/>; its session is this one's from here on.</param>
     /// <param name="threads">How many threads a batch may have to itself.</param>
-    /// <param name="inputs">Of the file's inputs, those to feed: token ids, attention mask, then token types where the file wants them.</param>
     /// <param name="output">The output to read.</param>
-    public static EncoderSession ForFile(string path, int threads, string[] inputs, string output) => new(
-        (count, _) =>
-        {
-            using SessionOptions options = Options(count);
-            return new InferenceSession(path, options);
-        },
-        [],
-        threads,
-        inputs,
-        output);
+    public static EncoderSession ForFile(OnnxModelFile file, int threads, string output) =>
+        new((count, _) => Open(file.Path, count), [], threads, file.Inputs, output, file.Session);
+
+    /// <summary>A session of a file.</summary>
+    /// <exception cref="OnnxRuntimeException">ONNX Runtime cannot open it.</exception>
+    public static InferenceSession Open(string path, int threads)
+    {
+        using SessionOptions options = Options(threads);
+        return new InferenceSession(path, options);
+    }
 
     /// <summary>How sessions of this class are set up.</summary>
-    public static SessionOptions Options(int threads)
+    private static SessionOptions Options(int threads)
     {
         SessionOptions options = new()
         {

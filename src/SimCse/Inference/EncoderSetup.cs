@@ -25,6 +25,7 @@ internal sealed record EncoderSetup(EncoderConfig Config, SentenceModules? Modul
         EncoderConfig config = checkpoint?.Config ?? ReadConfig(directory);
         SentenceModules? modules = checkpoint is null ? SentenceModulesFiles.Read(directory, config) : checkpoint.Modules;
         Pooling pooling = ChoosePooling(directory, modules, options);
+        pooling.RequireLayers(config.Layers);
         DenseHead? head = ChooseHead(checkpoint, modules, pooling);
         bool normalize = options.Normalize ?? modules?.Normalize ?? false;
         Tokenizer tokenizer = Tokenizer.Load(directory);

@@ -3,9 +3,9 @@ using Microsoft.ML.OnnxRuntime;
 namespace SimCse.Inference;
 
 /// <summary>
-/// An ONNX file of an encoder, by <see cref="OnnxExport"/> or from elsewhere (sentence-transformers, transformers.js): what it takes and what it gives.
+/// An ONNX file of an encoder, by <see cref="OnnxExport"/> or from elsewhere (sentence-transformers, transformers.js): opened, what it takes and what it gives.
 /// </summary>
-internal sealed class OnnxModelFile
+internal sealed class OnnxModelFile : IDisposable
 {
     /// <summary>In the file's metadata, where it is ours: how <c>sentence_embedding</c> came about.</summary>
     public const string PoolingKey = "simcse_pooling";
@@ -23,9 +23,10 @@ internal sealed class OnnxModelFile
         (OnnxPrecision.Int8, "model_quantized.onnx"),
     ];
 
-    private OnnxModelFile(string path, string[] inputs, NamedShape? tokens, NamedShape? sentences, IReadOnlyDictionary<string, string> metadata)
+    private OnnxModelFile(string path, InferenceSession session, string[] inputs, NamedShape? tokens, NamedShape? sentences, IReadOnlyDictionary<string, string> metadata)
     {
         Path = path;
+        Session = session;
         Inputs = inputs;
         Tokens = tokens;
         Sentences = sentences;
@@ -35,6 +36,9 @@ internal sealed class OnnxModelFile
     }
 
     public string Path { get; }
+
+    /// <summary>Ready to run, with all threads.</summary>
+    public InferenceSession Session { get; }
 
     /// <summary>Token ids, mask, and token types where the file wants them.</summary>
     public string[] Inputs { get; }
@@ -64,39 +68,49 @@ internal sealed class OnnxModelFile
         .FirstOrDefault(File.Exists);
 
     /// <summary>Opens the file and looks at its inputs and outputs.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="threads">How many threads a batch may have to itself.</param>
     /// <exception cref="InvalidDataException">It is not an ONNX file, or not one of an encoder.</exception>
-    public static OnnxModelFile Read(string path)
+    public static OnnxModelFile Open(string path, int threads)
     {
         if (!File.Exists(path))
         {
             throw new FileNotFoundException($"{path}: missing; expected an ONNX file");
         }
 
+        InferenceSession? session = null;
         try
         {
-            // Nothing is computed with it: without optimisation it is open in a moment.
-            using SessionOptions options = EncoderSession.Options(1);
-            options.GraphOptimizationLevel = GraphOptimizationLevel.ORT_DISABLE_ALL;
-            options.AddSessionConfigEntry("session.disable_prepacking", "1");
-            using InferenceSession session = new(path, options);
-            OnnxModelFile file = new(path, InputsOf(path, session), OutputOf(session, 3), OutputOf(session, 2), session.ModelMetadata.CustomMetadataMap);
-            return file.Tokens is not null || file.Sentences is not null
-                ? file
-                : throw new InvalidDataException($"{path}: gives {string.Join(", ", session.OutputNames)}; expected float32 token vectors (batch, sequence, H) or sentence vectors (batch, H)");
+            session = EncoderSession.Open(path, threads);
+            OnnxModelFile file = new(path, session, InputsOf(path, session), OutputOf(session, 3), OutputOf(session, 2), session.ModelMetadata.CustomMetadataMap);
+            if (file.Tokens is null && file.Sentences is null)
+            {
+                throw new InvalidDataException($"{path}: gives {string.Join(", ", session.OutputNames)}; expected float32 token vectors (batch, sequence, H) or sentence vectors (batch, H)");
+            }
+
+            session = null; // the file's now
+            return file;
         }
         catch (OnnxRuntimeException e)
         {
             throw new InvalidDataException($"{path}: ONNX Runtime cannot open it: {e.Message}", e);
         }
+        finally
+        {
+            session?.Dispose();
+        }
     }
+
+    /// <inheritdoc/>
+    public void Dispose() => Session.Dispose();
 
     /// <summary>
     /// Whether the file rounds activations with a scale for all of a batch, as the dynamic quantisation of ONNX Runtime's own tools does: then what a text gives depends on what runs
     /// with it. Looks for the operators' names in the file's bytes.
     /// </summary>
-    public bool QuantizesByBatch()
+    public static bool QuantizesByBatch(string path)
     {
-        using FileStream stream = new(Path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0);
+        using FileStream stream = new(path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0);
         byte[] piece = new byte[1 << 20];
         int kept = 0;
         ReadOnlySpan<byte> name = "DynamicQuantize"u8;
