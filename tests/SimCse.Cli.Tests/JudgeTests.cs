@@ -95,9 +95,9 @@ public class JudgeTests
     {
         string data = await WriteDevSetAsync(), folder = RepositoryPaths.NewTemporaryDirectory(), texts = Path.Combine(folder, "texts.txt"), white = Path.Combine(folder, "white");
         await File.WriteAllLinesAsync(texts, TinyModel.Bert.Sentences.Select(s => s.Replace('\n', ' ')), TestContext.Current.CancellationToken);
-        string[] judge = ["evaluate", "--suite", "STSB-dev", "--data", data, "--json"], map = ["--whiten", "6", "--fit-on", texts], model = ["--model", TinyModel.Bert.Directory, "--pooling", "avg"];
+        string[] judge = ["evaluate", "--suite", "STSB-dev", "--data", data, "--json"], map = ["--whiten", "4", "--fit-on", texts], model = ["--model", TinyModel.Bert.Directory, "--pooling", "avg"];
         JsonObject mapped = (await SimCseProcess.RunAsync([.. judge, .. model, .. map])).Json();
-        Assert.Equal("whitening 6 fitted on texts.txt", mapped["post_processing"]!.GetValue<string>());
+        Assert.Equal("whitening 4 fitted on texts.txt", mapped["post_processing"]!.GetValue<string>());
 
         (await SimCseProcess.RunAsync(["postprocess", .. model, .. map, "--output", white])).Succeeded();
         Assert.Equal(mapped["average"]!.GetValue<double>(), (await SimCseProcess.RunAsync([.. judge, "--model", white])).Json()["average"]!.GetValue<double>(), 0.01);
@@ -106,7 +106,7 @@ public class JudgeTests
 
         JsonArray models = (await SimCseProcess.RunAsync("analyze", "--model", TinyModel.Bert.Directory, white, "--pooling", "avg", "--data", data, "--json")).Json()["models"]!.AsArray();
         Assert.Equal(2, models.Count);
-        Assert.Equal(6, models[1]!["singular_values"]!.AsArray().Count);
+        Assert.Equal(4, models[1]!["singular_values"]!.AsArray().Count);
         Assert.Equal(5, models[0]!["cosine_groups"]!.AsArray().Count);
 
         (await SimCseProcess.RunAsync([.. judge, .. model, "--fit-on", texts])).Failed(2, "--fit-on needs --whiten K or --all-but-the-top D");
