@@ -17,7 +17,10 @@ internal sealed class EncoderSettings
     private readonly Option<int?> _threads = CliOption.Threads();
 
     /// <summary>For help, and for the command.</summary>
-    public Option[] Options => [_model, _pooling, _allowOtherPooling, _maxLength, _noTruncation, _dimensions, _precision, _onnx, _threads];
+    public Option[] Options => [.. OptionsOfServer[..4], _noTruncation, .. OptionsOfServer[4..]];
+
+    /// <summary>Those of a server, where each request says whether a text may be cut.</summary>
+    public Option[] OptionsOfServer => [_model, _pooling, _allowOtherPooling, _maxLength, _dimensions, _precision, _onnx, _threads];
 
     /// <summary>Loads the model that the command line asks for.</summary>
     /// <param name="parsed">The command line.</param>

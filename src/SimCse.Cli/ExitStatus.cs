@@ -1,3 +1,4 @@
+using SimCse.Training;
 using SimCse.Training.Distribution;
 
 namespace SimCse.Cli;
@@ -23,7 +24,7 @@ internal static class ExitStatus
             InterruptedRunException => (Interrupted, $"interrupted: {cause.Message}"),
             OperationCanceledException => (Interrupted, "interrupted"),
             UsageException => (WrongUsage, cause.Message),
-            InvalidDataException or TextTooLongException or IOException or FormatException or UnauthorizedAccessException => (InputAtFault, cause.Message),
+            InvalidDataException or FailedRunException or TextTooLongException or IOException or FormatException or UnauthorizedAccessException => (InputAtFault, cause.Message),
             OutOfMemoryException => (InputAtFault, "out of memory"),
             DllNotFoundException or TypeInitializationException { InnerException: DllNotFoundException } or BadImageFormatException =>
                 (InputAtFault, $"a native library does not load on this system: {(cause.InnerException ?? cause).Message}"),

@@ -31,18 +31,21 @@ internal static class IndexModel
         return about;
     }
 
+    /// <summary>The model that an index was built with; null for the default one.</summary>
+    public static string? ModelOf(SentenceIndex index) => index.Options.About.GetValueOrDefault(Model);
+
     /// <summary>The encoder for an index: the one that the command line names, or the one that the index was built with.</summary>
     /// <exception cref="InvalidDataException">It gives other vectors than those in the index.</exception>
     public static SentenceEncoder Load(ParseResult parsed, EncoderSettings settings, SentenceIndex index, string directory)
     {
         IReadOnlyDictionary<string, string> about = index.Options.About;
         Pooling? pooling = about.TryGetValue(PoolingName, out string? name) ? PoolingNames.Parse(name) : null;
-        SentenceEncoder encoder = settings.LoadOr(parsed, about.GetValueOrDefault(Model), pooling);
+        SentenceEncoder encoder = settings.LoadOr(parsed, ModelOf(index), pooling);
         try
         {
             if (encoder.Dimensions != index.Dimensions)
             {
-                throw new InvalidDataException($"{directory}: its vectors have {index.Dimensions} components, those of the model {encoder.Dimensions}; expected the model that it was built with ({about.GetValueOrDefault(Model) ?? "the default one"})");
+                throw new InvalidDataException($"{directory}: its vectors have {index.Dimensions} components, those of the model {encoder.Dimensions}; expected the model that it was built with ({ModelOf(index) ?? "the default one"})");
             }
 
             if (about.TryGetValue(Probe, out string? probe))
@@ -52,7 +55,7 @@ internal static class IndexModel
                 if (!(cosine >= LeastCosine))
                 {
                     throw new InvalidDataException(string.Create(CultureInfo.InvariantCulture,
-                        $"{directory}: built with another model or pooling ({about.GetValueOrDefault(Model) ?? "the default model"}, {name}): the vector of a probe text has the cosine {cosine:0.000} with the one kept; expected at least {LeastCosine}"));
+                        $"{directory}: built with another model or pooling ({ModelOf(index) ?? "the default model"}, {name}): the vector of a probe text has the cosine {cosine:0.000} with the one kept; expected at least {LeastCosine}"));
                 }
             }
 

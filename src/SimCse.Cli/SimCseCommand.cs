@@ -16,6 +16,7 @@ internal static class SimCseCommand
             CorpusCommand.Create(),
             EvaluateCommand.Create(),
             AnalyzeCommand.Create(),
+            AblateCommand.Create(),
             EmbedCommand.Create(),
             SimilarityCommand.Create(),
             IndexCommand.Create(),
@@ -23,6 +24,7 @@ internal static class SimCseCommand
             MineCommand.Create(),
             TokenizeCommand.Create(),
             ExportCommand.Create(),
+            ServeCommand.Create(),
         };
         CommandHelp.Replace(root);
         return root;

@@ -1,6 +1,7 @@
 namespace SimCse.Data;
 
 /// <summary>A stream that can only be read, and only forward.</summary>
+/// <remarks>This file is compiled into SimCse.Evaluation too, which must not reference SimCse.Data.</remarks>
 internal abstract class ForwardStream : Stream
 {
     public override bool CanRead => true;

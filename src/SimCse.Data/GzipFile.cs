@@ -7,6 +7,7 @@ namespace SimCse.Data;
 /// The unpacked bytes of a gzip file, read forward. Unlike <see cref="GZipStream"/> alone, which takes a file that was cut off for one that ended, this
 /// stream ends in an error there. (zlib itself checks the sum of a member that is whole.)
 /// </summary>
+/// <remarks>This file is compiled into SimCse.Evaluation too, which must not reference SimCse.Data.</remarks>
 internal sealed class GzipFile : ForwardStream
 {
     private readonly FileStream _packed;

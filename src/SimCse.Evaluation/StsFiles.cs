@@ -116,7 +116,7 @@ internal static class StsFiles
                 second = Array.IndexOf(fields, secondName);
                 if (score < 0 || first < 0 || second < 0)
                 {
-                    throw new InvalidDataException($"{path}:1:1: expected a header line with the tab-separated columns {scoreName}, {firstName} and {secondName}, found \"{Shorten(text)}\"");
+                    throw new InvalidDataException($"{path}:1:1: expected a header line with the tab-separated columns {scoreName}, {firstName} and {secondName}, found \"{TextRow.Shorten(text)}\"");
                 }
 
                 continue;
@@ -128,8 +128,8 @@ internal static class StsFiles
             }
 
             pairs.Add(new StsPair(
-                Sentence(path, line, fields, first),
-                Sentence(path, line, fields, second),
+                TextRow.Sentence(path, line, fields, first),
+                TextRow.Sentence(path, line, fields, second),
                 Score(path, line, fields, score, lowest, highest)));
         }
 
@@ -149,7 +149,7 @@ internal static class StsFiles
                 throw new InvalidDataException($"{path}:{line}:1: {fields.Length} tab-separated columns; expected at least 7, with the score in column 5 and the sentences in 6 and 7");
             }
 
-            pairs.Add(new StsPair(Sentence(path, line, fields, 5), Sentence(path, line, fields, 6), Score(path, line, fields, 4, 0, 5)));
+            pairs.Add(new StsPair(TextRow.Sentence(path, line, fields, 5), TextRow.Sentence(path, line, fields, 6), Score(path, line, fields, 4, 0, 5)));
         }
 
         return NotEmpty(path, pairs);
@@ -180,7 +180,7 @@ internal static class StsFiles
 
             if (gold[line - 1].Trim().Length > 0)
             {
-                pairs.Add(new StsPair(Sentence(inputPath, line, fields, 0), Sentence(inputPath, line, fields, 1), Score(goldPath, line, [gold[line - 1]], 0, 0, 5)));
+                pairs.Add(new StsPair(TextRow.Sentence(inputPath, line, fields, 0), TextRow.Sentence(inputPath, line, fields, 1), Score(goldPath, line, [gold[line - 1]], 0, 0, 5)));
             }
         }
 
@@ -200,45 +200,9 @@ internal static class StsFiles
         if (!double.TryParse(fields[column].Trim(), NumberStyles.Float, CultureInfo.InvariantCulture, out double score) || !double.IsFinite(score) || score < lowest || score > highest)
         {
             string range = highest == double.MaxValue ? "a number" : string.Create(CultureInfo.InvariantCulture, $"a score from {lowest} to {highest}");
-            throw new InvalidDataException($"{path}:{line}:{ColumnOf(fields, column)}: \"{Shorten(fields[column])}\"; expected {range}");
+            throw new InvalidDataException($"{path}:{line}:{TextRow.ColumnOf(fields, column)}: \"{TextRow.Shorten(fields[column])}\"; expected {range}");
         }
 
         return score;
     }
-
-    private static string Sentence(string path, int line, string[] fields, int column)
-    {
-        string sentence = SingleSpaced(fields[column]);
-        return sentence.Length > 0 ? sentence : throw new InvalidDataException($"{path}:{line}:{ColumnOf(fields, column)}: an empty field; expected a sentence");
-    }
-
-    /// <summary>Split on white space and joined by single spaces, as SentEval does; U+001C to U+001F are white space to Python and so here.</summary>
-    private static string SingleSpaced(string text)
-    {
-        System.Text.StringBuilder joined = new(text.Length);
-        bool pending = false;
-        foreach (char c in text)
-        {
-            if (char.IsWhiteSpace(c) || c is >= '\u001C' and <= '\u001F')
-            {
-                pending = joined.Length > 0;
-                continue;
-            }
-
-            if (pending)
-            {
-                joined.Append(' ');
-                pending = false;
-            }
-
-            joined.Append(c);
-        }
-
-        return joined.ToString();
-    }
-
-    /// <summary>The 1-based column, in characters, at which a field begins.</summary>
-    private static int ColumnOf(string[] fields, int column) => 1 + fields.Take(column).Sum(f => f.Length + 1);
-
-    private static string Shorten(string text) => text.Length <= 60 ? text : text[..60] + "…";
 }

@@ -9,7 +9,7 @@ public sealed record MissingSet(string Name, string Directory, IReadOnlyList<str
 {
     /// <summary>One line: what is missing, where it was looked for, what to put there.</summary>
     public string Message => Partial is null
-        ? $"{Name} is not in {Directory}: put {string.Join(", or ", Expected)} there (or under sts/, downstream/ or data/ of it)"
+        ? $"{Name} is not in {Directory}: put {string.Join(", or ", Expected)} there (or under sts/, transfer/, downstream/ or data/ of it)"
         : $"{Name} is incomplete: {Partial}";
 }
 

@@ -51,7 +51,7 @@ public sealed record ModelCard
 
             # A SimCSE sentence encoder
 
-            {BaseModel} ({Model.Config.Layers} layers × {Model.Config.HiddenSize}), trained with the contrastive objective of SimCSE (Gao, Yao, Chen, EMNLP 2021)
+            {BaseModel} ({Model.Config.Layers} layers × {Model.Config.HiddenSize}), trained {(Options.Objective == TrainingObjective.Jepa ? "by joint-embedding prediction with SIGReg (LeJEPA, arXiv 2511.08544)" : "with the contrastive objective of SimCSE (Gao, Yao, Chen, EMNLP 2021)")}
             by SimCSE for .NET. A sentence becomes {Model.Config.HiddenSize} numbers; compare two by the cosine.
 
             | | |
@@ -60,8 +60,7 @@ public sealed record ModelCard
             | data | {Data} |
             | steps | {Step} of {TotalSteps}, batches of {Options.BatchSize} |
             | learning rate | {Options.LearningRate}, linear decay to 0 |
-            | temperature | {Options.Temperature} |
-            | hard-negative weight (log α) | {Options.HardNegativeWeight} |
+            | objective | {ObjectiveLine()} |
             | longest text in training | {MaxLength} tokens |
             | dropout | {Model.Config.HiddenDropout} |
             | masked-language term | {(Options.DoMlm ? Options.MlmWeight.ToString(CultureInfo.InvariantCulture) : "none")} |
@@ -92,6 +91,10 @@ public sealed record ModelCard
 
             """);
         return text.ToString();
+
+        string ObjectiveLine() => Options.Objective == TrainingObjective.Jepa
+            ? string.Create(CultureInfo.InvariantCulture, $"JEPA, λ {Options.SigRegWeight}, projections of {Options.ProjectionWidth}")
+            : string.Create(CultureInfo.InvariantCulture, $"contrastive, temperature {Options.Temperature}, hard-negative weight (log α) {Options.HardNegativeWeight}{(Options.Similarity == Objectives.Similarity.Dot ? ", dot product" : "")}");
 
         void Row(string name, double? value, string format)
         {

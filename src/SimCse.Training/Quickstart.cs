@@ -14,7 +14,11 @@ namespace SimCse.Training;
 /// <param name="EffectiveRank">Of the held-out summaries' vectors.</param>
 /// <param name="Retrieval">Finding a member's summary by its name in words.</param>
 /// <param name="Spectrum">The singular values of the held-out summaries' vectors, the largest scaled to 1.</param>
-public sealed record QuickstartMeasurement(double Alignment, double Uniformity, double EffectiveRank, RetrievalResult Retrieval, IReadOnlyList<double> Spectrum);
+public sealed record QuickstartMeasurement(double Alignment, double Uniformity, double EffectiveRank, RetrievalResult Retrieval, IReadOnlyList<double> Spectrum)
+{
+    /// <summary>As a training run is judged by it: MRR@10 × 100.</summary>
+    public DevelopmentScore AsDevelopmentScore() => new(100 * Retrieval.MeanReciprocalRankAt10, Alignment, Uniformity);
+}
 
 /// <summary>An API found for a question.</summary>
 /// <param name="Api">Type and member.</param>
@@ -68,6 +72,11 @@ public sealed class Quickstart
     /// <summary>The number of distinct texts of the documentation, held-out ones included.</summary>
     public required int DistinctTexts { get; init; }
 
+    /// <summary>Some of the texts that are trained on, drawn at random but the same each time.</summary>
+    /// <param name="count">At most how many.</param>
+    public (string Name, IReadOnlyList<string> Texts) Sample(int count) =>
+        ("API documentation of the .NET SDK", [.. new CounterRandom(Seed, 101).Permutation(Texts.Count, 0).Take(count).Select(i => Texts[i])]);
+
     /// <summary>Reads the documentation, and sets 1,000 members aside: neither their summaries nor their names are in a batch.</summary>
     /// <param name="packs">The SDK's packs folder.</param>
     /// <param name="cancellationToken">Stops reading.</param>
@@ -110,6 +119,12 @@ public sealed class Quickstart
             Geometry.Alignment(all, [.. Enumerable.Range(0, n).Select(i => (i, n + i))]), Geometry.Uniformity(corpus), Geometry.EffectiveRank(spectrum), _heldOut.Score(queries, corpus), spectrum);
     }
 
+    /// <summary>What a score during training is called.</summary>
+    public const string ScoreName = "finding a held-out member's summary by its name, MRR@10 × 100";
+
+    /// <summary>SHA-256 of what judges.</summary>
+    public string HeldOutHash => PretrainingTexts.Hash(_heldOut.Queries.Concat(_heldOut.Corpus));
+
     /// <summary>The number of members held out.</summary>
     public int HeldOut => _heldOut.Corpus.Count;
 
@@ -149,12 +164,12 @@ public sealed class Quickstart
         SimCseTrainer trainer = new(options, output)
         {
             DataSource = ("API documentation of the .NET SDK", PretrainingTexts.Hash(Texts)),
-            ScoreName = "finding a held-out member's summary by its name, MRR@10 × 100",
+            ScoreName = ScoreName,
             Evaluate = (encoder, token) =>
             {
                 QuickstartMeasurement measured = Measure(encoder, token);
                 before ??= measured;
-                return new DevelopmentScore(100 * measured.Retrieval.MeanReciprocalRankAt10, measured.Alignment, measured.Uniformity);
+                return measured.AsDevelopmentScore();
             },
         };
         TrainingResult result = show(progress => trainer.Run(checkpoint, tokenizer, corpus, resume: false, progress, cancellationToken));

@@ -30,6 +30,9 @@ public sealed class SimCseTrainer
     /// <summary>Judges the model during training, such as STS-B dev; null keeps the last weights.</summary>
     public Func<ISentenceEncoder, CancellationToken, DevelopmentScore>? Evaluate { get; init; }
 
+    /// <summary>The rows of the data that say the same, for <see cref="TrainingOptions.FilterFalseNegatives"/>; null: they are looked for.</summary>
+    public Duplicates? Duplicates { get; init; }
+
     /// <summary>What the score is called in the model card, such as 'STS-B dev, Spearman × 100'.</summary>
     public string ScoreName { get; init; } = "development score";
 
@@ -82,24 +85,33 @@ public sealed class SimCseTrainer
             masking = new TokenMasking(tokenizer, _options.MlmProbability, _options.Seed);
         }
 
-        EpochOrder order = new(corpus.Rows, _options.BatchSize, _options.Seed);
-        StepBatches batches = new(corpus, order, Teacher);
+        if (_options.TwoEncoders)
+        {
+            model.AddSecondEncoder(checkpoint, _options.Seed);
+        }
+
+        IObjective objective = Objective(model, corpus);
+        SpanMasking? spans = _options is { Objective: TrainingObjective.Jepa, JepaViews: JepaViews.MaskedSpans } ? new SpanMasking(tokenizer, _options.SpanShare, _options.Seed) : null;
+        HeldOutRows? heldOut = _options.SelectBy is null ? null : HeldOut(corpus);
+        EpochOrder order = new(heldOut?.Trained ?? corpus.Rows, _options.BatchSize, _options.Seed);
+        StepBatches batches = new(corpus, order, Teacher, heldOut, _options.FilterFalseNegatives ? (Duplicates ?? Duplicates.Find(corpus, cancellationToken)).Groups : null);
         int total = _options.MaxSteps ?? checked(order.StepsPerEpoch * _options.Epochs);
         LinearDecay schedule = new(_options.LearningRate, total, _options.WarmUpSteps);
         using AdamW optimizer = new(model.Parameters, _options.WeightDecay);
-        ContrastiveLoss loss = new(_options.Temperature, _options.HardNegativeWeight);
-        ContrastiveStep step = new(model, optimizer, loss, _options.Seed, masking, _options.MlmWeight) 
+        ContrastiveStep step = new(model, optimizer, objective, _options.Seed, masking, _options.MlmWeight)
         {
             MicroBatchSize = _options.MicroBatchSize,
+            FixedDropout = _options.FixedDropout,
             Distillation = new DistillationLoss(_options.SimilarityWeight),
             TeacherWeight = _options.TeacherWeight,
             Ranks = Ranks,
         };
         TrainedEncoder encoder = new(model, tokenizer, config.MaxTokens);
+        Func<CancellationToken, DevelopmentScore>? evaluate = Judge(encoder, corpus, heldOut, tokenizer);
 
         JsonObject fingerprint = _options.ToJson();
         fingerprint["data"] = DataSource.Sha256;
-        fingerprint["judged-by"] = Evaluate is null ? null : ScoreName;
+        fingerprint["judged-by"] = evaluate is null ? null : NameOfScore;
         fingerprint["rows"] = corpus.Rows;
         fingerprint["model"] = checkpoint.HashWeights(cancellationToken);
         fingerprint["teacher"] = Teacher?.Key.Teacher;
@@ -121,14 +133,63 @@ public sealed class SimCseTrainer
             Step = t =>
             {
                 ContrastiveBatch batch = batches.At(t);
+                batch = spans is null ? batch : new ContrastiveBatch([batch.Views[0], [.. batch.Views[0].Select((ids, row) => spans.Mask(ids, t, row))]]);
                 double rate = schedule.At(t);
                 StepResult result = step.Run(batch, t, rate);
                 return new StepMetrics(result.Loss, result.GradientNorm, rate, batch.Rows, result.Alignment, result.Uniformity);
             },
-            Evaluate = Evaluate is null ? null : token => Evaluate(encoder, token),
+            Evaluate = evaluate,
+            Alarm = _options.CollapseAlarm ? new CollapseAlarm() : null,
             WriteModel = (directory, best, score) => WriteModel(directory, model, checkpoint, maxLength, best, total, score),
         };
         return loop.Run(resume, progress, cancellationToken);
+    }
+
+    private string NameOfScore => _options.SelectBy is { } criterion ? HeldOutDevelopment.ScoreName(criterion) : ScoreName;
+
+    private HeldOutRows HeldOut(TrainingCorpus corpus)
+    {
+        int count = _options.HoldOut ?? HeldOutDevelopment.Count(corpus.Rows);
+        return corpus.Rows - count >= 2
+            ? new HeldOutRows(corpus.Rows, count)
+            : throw new InvalidDataException($"{DataSource.Name}: {corpus.Rows} rows, of which {count} would be held out to choose the weights by; expected more (--hold-out)");
+    }
+
+    /// <summary>What judges the model: the caller's evaluation, or the held-out rows; null for nothing.</summary>
+    private Func<CancellationToken, DevelopmentScore>? Judge(TrainedEncoder encoder, TrainingCorpus corpus, HeldOutRows? heldOut, Tokenizer tokenizer)
+    {
+        if (heldOut is null)
+        {
+            return Evaluate is null ? null : token => Evaluate(encoder, token);
+        }
+
+        HeldOutDevelopment development = new(corpus, heldOut.Rows, tokenizer, _options.SelectBy!.Value);
+        return token => development.Evaluate(encoder, token);
+    }
+
+    private IObjective Objective(SimCseModel model, TrainingCorpus corpus)
+    {
+        if (_options.Objective == TrainingObjective.SimCse)
+        {
+            return new ContrastiveLoss(_options.Temperature, _options.HardNegativeWeight, _options.Similarity);
+        }
+
+        if (corpus.Columns > (_options.JepaViews == JepaViews.Dropout ? 2 : 1))
+        {
+            throw new InvalidDataException($"{DataSource.Name}: {corpus.Columns} columns; --objective jepa has no use for more than one (two with --jepa-views dropout)");
+        }
+
+        if (Ranks is not null)
+        {
+            throw new InvalidDataException("--objective jepa trains in one process: its projection learns from whole batches");
+        }
+
+        if (Teacher is not null)
+        {
+            throw new InvalidDataException("--objective jepa has no teacher: leave out --teacher, or --objective");
+        }
+
+        return new JepaObjective(model.Parameters, model.Config.HiddenSize, _options.JepaViews, _options.SigRegWeight, _options.ProjectionWidth, _options.Seed);
     }
 
     private void WriteModel(string directory, SimCseModel model, Checkpoint checkpoint, int maxLength, int step, int total, DevelopmentScore? score)
@@ -145,7 +206,7 @@ public sealed class SimCseTrainer
             Step = step,
             TotalSteps = total,
             MaxLength = maxLength,
-            ScoreName = ScoreName,
+            ScoreName = NameOfScore,
             Score = score,
         };
         CheckpointWriter.Write(directory, new CheckpointContents

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using SimCse.Checkpoints;
+using SimCse.Evaluation;
 using SimCse.Training.Distribution;
 using SimCse.Training.Modeling;
 
@@ -21,7 +22,8 @@ public sealed record StepMetrics(double Loss, double GradientNorm, double Learni
 /// <param name="Score">The figure by which the best weights are chosen, higher is better.</param>
 /// <param name="Alignment">mean ‖f(x) − f(x⁺)‖² on held-out positives; null where it was not measured.</param>
 /// <param name="Uniformity">log mean exp(−2‖f(x) − f(y)‖²) on held-out texts; null where it was not measured.</param>
-public sealed record DevelopmentScore(double Score, double? Alignment = null, double? Uniformity = null);
+/// <param name="EffectiveRank">Of the held-out texts' vectors; null where it was not measured.</param>
+public sealed record DevelopmentScore(double Score, double? Alignment = null, double? Uniformity = null, double? EffectiveRank = null);
 
 /// <summary>A report of the loop to whoever watches.</summary>
 /// <param name="Step">Steps done.</param>
@@ -51,9 +53,9 @@ public sealed record TrainingResult(int BestStep, double? BestScore, int Steps, 
 /// </remarks>
 public sealed class TrainingLoop
 {
-    internal const string MetricsFile = "metrics.jsonl";
+    internal const string FinishedFile = "trainer_state.json";
 
-    private const string StateFile = "state.safetensors", FinishedFile = "trainer_state.json";
+    private const string StateFile = "state.safetensors";
 
     private readonly string _directory;
     private readonly ParameterSet _parameters;
@@ -88,6 +90,9 @@ public sealed class TrainingLoop
 
     /// <summary>Judges the parameters as they are; null where there is nothing to judge by: then the last weights are kept.</summary>
     public Func<CancellationToken, DevelopmentScore>? Evaluate { get; init; }
+
+    /// <summary>Stops the run when its vectors collapse; null where nobody watches.</summary>
+    public CollapseAlarm? Alarm { get; init; }
 
     /// <summary>Writes the model as it is into this directory, replacing what is there; called whenever it is the best so far.</summary>
     public required Action<string, int, DevelopmentScore?> WriteModel { get; init; }
@@ -144,6 +149,7 @@ public sealed class TrainingLoop
         {
             DevelopmentScore untrained = Evaluate(cancellationToken);
             WriteLine(metrics, 0, null, untrained, state);
+            Alarm?.AfterEvaluation(untrained); // what comes later is held against it
             progress?.Report(Report(state, null, untrained));
         }
 
@@ -163,7 +169,7 @@ public sealed class TrainingLoop
             state.Step++;
             if (!double.IsFinite(step.Loss) || !double.IsFinite(step.GradientNorm))
             {
-                throw new InvalidDataException($"{_directory}: the loss is {step.Loss} and the gradient norm {step.GradientNorm} at step {state.Step}; the learning rate {step.LearningRate} may be too high");
+                throw new FailedRunException($"{_directory}: the loss is {step.Loss} and the gradient norm {step.GradientNorm} at step {state.Step}; the learning rate {step.LearningRate} may be too high");
             }
 
             DevelopmentScore? score = null;
@@ -192,6 +198,11 @@ public sealed class TrainingLoop
             state.Seconds = secondsBefore + session.Elapsed.TotalSeconds;
             WriteLine(metrics, state.Step, step, score, state);
             progress?.Report(Report(state, step, score));
+            if ((Alarm?.AfterStep(step.Uniformity) ?? (score is null ? null : Alarm?.AfterEvaluation(score))) is { } reason)
+            {
+                throw new FailedRunException($"{_directory}: stopped at step {state.Step} of {TotalSteps}: {reason}{(state.BestScore is { } best ? string.Create(CultureInfo.InvariantCulture, $"; the best model so far, of step {state.BestStep} ({best:0.00}), is in {BestFolder}") : "")}");
+            }
+
             if (state.Step % SaveSteps == 0 || last)
             {
                 Save(state);
@@ -262,7 +273,7 @@ public sealed class TrainingLoop
     /// <summary>Appends to the lines of the steps that the state has; later ones were written by a session that was killed, and come again.</summary>
     private StreamWriter OpenMetrics(int step)
     {
-        string path = Path.Combine(_directory, MetricsFile);
+        string path = Path.Combine(_directory, MetricsLog.FileName);
         List<string> kept = [];
         if (step > 0 && File.Exists(path))
         {
@@ -309,6 +320,7 @@ public sealed class TrainingLoop
             line["dev"] = score.Score;
             Add("alignment", score.Alignment);
             Add("uniformity", score.Uniformity);
+            Add("effective_rank", score.EffectiveRank);
         }
 
         metrics.WriteLine(line.ToJsonString());

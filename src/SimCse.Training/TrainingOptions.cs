@@ -1,7 +1,18 @@
 using System.Text.Json.Nodes;
 using SimCse.Training.Modeling;
+using SimCse.Training.Objectives;
 
 namespace SimCse.Training;
+
+/// <summary>What a run minimises.</summary>
+public enum TrainingObjective
+{
+    /// <summary><see cref="ContrastiveLoss"/>.</summary>
+    SimCse,
+
+    /// <summary><see cref="JepaObjective"/>.</summary>
+    Jepa,
+}
 
 /// <summary>The settings of a contrastive run; the defaults are the paper's for unsupervised BERT-base.</summary>
 public sealed record TrainingOptions
@@ -26,6 +37,12 @@ public sealed record TrainingOptions
 
     /// <summary>Tokens kept of a sentence in training, special tokens included.</summary>
     public int MaxLength { get; init; } = 32;
+
+    /// <summary>What is minimised.</summary>
+    public TrainingObjective Objective { get; init; }
+
+    /// <summary>How the contrastive loss compares.</summary>
+    public Similarity Similarity { get; init; }
 
     /// <summary>τ.</summary>
     public double Temperature { get; init; } = 0.05;
@@ -57,6 +74,24 @@ public sealed record TrainingOptions
     /// <summary>The dropout probability of the hidden states and the attention; null: what config.json says.</summary>
     public double? Dropout { get; init; }
 
+    /// <summary>Whether both views of a sentence share their dropout masks.</summary>
+    public bool FixedDropout { get; init; }
+
+    /// <summary>Whether the second view has an encoder of its own.</summary>
+    public bool TwoEncoders { get; init; }
+
+    /// <summary>What the views of <see cref="TrainingObjective.Jepa"/> are.</summary>
+    public JepaViews JepaViews { get; init; }
+
+    /// <summary>λ of (1−λ) · prediction + λ · SIGReg.</summary>
+    public double SigRegWeight { get; init; } = 0.02;
+
+    /// <summary>The length of the projections that <see cref="TrainingObjective.Jepa"/> compares.</summary>
+    public int ProjectionWidth { get; init; } = 64;
+
+    /// <summary>The share of tokens that <see cref="JepaViews.MaskedSpans"/> masks.</summary>
+    public double SpanShare { get; init; } = 0.3;
+
     /// <summary>Whether masked-language modelling is added to the objective.</summary>
     public bool DoMlm { get; init; }
 
@@ -65,6 +100,18 @@ public sealed record TrainingOptions
 
     /// <summary>The share of tokens that are predicted.</summary>
     public double MlmProbability { get; init; } = 0.15;
+
+    /// <summary>By what the weights are chosen where no STS data is at hand, on rows that are then held out; null for something else, or nothing.</summary>
+    public SelectionCriterion? SelectBy { get; init; }
+
+    /// <summary>Rows held out for <see cref="SelectBy"/>; null: see <see cref="HeldOutDevelopment.Count"/>.</summary>
+    public int? HoldOut { get; init; }
+
+    /// <summary>Whether rows that say the same are no negatives of each other.</summary>
+    public bool FilterFalseNegatives { get; init; }
+
+    /// <summary>Whether a run whose vectors collapse is stopped.</summary>
+    public bool CollapseAlarm { get; init; } = true;
 
     /// <summary>λ of ℓ + λ·ℓ_teacher, where there is a teacher; of one column, where ℓ_teacher is the whole objective, it does not count.</summary>
     public double TeacherWeight { get; init; } = 1;
@@ -91,6 +138,10 @@ public sealed record TrainingOptions
         Require(Dropout is null or (>= 0 and < 1), "--dropout", Dropout, "at least 0 and below 1");
         Require(MlmWeight >= 0 && double.IsFinite(MlmWeight), "--mlm-weight", MlmWeight, "at least 0");
         Require(MlmProbability is > 0 and < 1, "--mlm-probability", MlmProbability, "between 0 and 1");
+        Require(SigRegWeight is >= 0 and <= 1, "--sigreg-weight", SigRegWeight, "0 to 1");
+        Require(ProjectionWidth >= 1, "--projection-width", ProjectionWidth, "at least 1");
+        Require(SpanShare is > 0 and < 1, "--span-share", SpanShare, "between 0 and 1");
+        Require(HoldOut is null or >= 2, "--hold-out", HoldOut, "at least 2");
         Require(TeacherWeight >= 0 && double.IsFinite(TeacherWeight), "--teacher-weight", TeacherWeight, "at least 0");
         Require(SimilarityWeight >= 0 && double.IsFinite(SimilarityWeight), "--similarity-weight", SimilarityWeight, "at least 0");
         Require(!MlpOnlyTrain || Pooling == Pooling.Cls, "--mlp-only-train", "given", $"--pooling cls, not {Pooling.ToName()}: only [CLS] has a head");
@@ -106,6 +157,8 @@ public sealed record TrainingOptions
         ["warmup-steps"] = WarmUpSteps,
         ["weight-decay"] = WeightDecay,
         ["max-length"] = MaxLength,
+        ["objective"] = Objective == TrainingObjective.Jepa ? "jepa" : "simcse",
+        ["similarity"] = Similarity == Similarity.Dot ? "dot" : "cosine",
         ["temperature"] = Temperature,
         ["hard-negative-weight"] = HardNegativeWeight,
         ["pooling"] = Pooling.ToName(),
@@ -116,9 +169,19 @@ public sealed record TrainingOptions
         ["save-steps"] = SaveSteps,
         ["seed"] = Seed,
         ["dropout"] = Dropout,
+        ["fixed-dropout"] = FixedDropout,
+        ["two-encoders"] = TwoEncoders,
+        ["jepa-views"] = Objective == TrainingObjective.Jepa ? JepaViews == JepaViews.MaskedSpans ? "masked-spans" : "dropout" : null,
+        ["sigreg-weight"] = Objective == TrainingObjective.Jepa ? SigRegWeight : null,
+        ["projection-width"] = Objective == TrainingObjective.Jepa ? ProjectionWidth : null,
+        ["span-share"] = Objective == TrainingObjective.Jepa && JepaViews == JepaViews.MaskedSpans ? SpanShare : null,
         ["do-mlm"] = DoMlm,
         ["mlm-weight"] = MlmWeight,
         ["mlm-probability"] = MlmProbability,
+        ["select-by"] = SelectBy?.ToString(),
+        ["hold-out"] = HoldOut,
+        ["filter-false-negatives"] = FilterFalseNegatives,
+        ["collapse-alarm"] = CollapseAlarm,
         ["teacher-weight"] = TeacherWeight,
         ["similarity-weight"] = SimilarityWeight,
     };

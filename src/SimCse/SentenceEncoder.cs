@@ -64,6 +64,9 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
     /// <summary>The number of tokens, special ones included, after which a text is cut.</summary>
     public int MaxLength { get; }
 
+    /// <summary>The number of threads that a call may keep busy.</summary>
+    public int Threads => _threads;
+
     /// <summary>How many of the texts encoded so far were longer than <see cref="MaxLength"/> and lost their end.</summary>
     public long TruncatedTexts => Interlocked.Read(ref _truncatedTexts);
 
@@ -93,7 +96,7 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
     {
         ArgumentNullException.ThrowIfNull(sentences);
         cancellationToken.ThrowIfCancellationRequested();
-        return Run(Tokenize(sentences, 0, cancellationToken), cancellationToken);
+        return Run(TokenizeAll(sentences, 0, cancellationToken), _threads, cancellationToken);
     }
 
     /// <summary>The vector of one sentence, <see cref="Dimensions"/> components.</summary>
@@ -117,6 +120,37 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
     {
         ArgumentNullException.ThrowIfNull(sentences);
         return EncodeWindows(sentences, cancellationToken);
+    }
+
+    /// <summary>The tokens of a text as this model reads it, cut to <see cref="MaxLength"/>: for callers that count or collect tokens before <see cref="EncodeTokens"/>. It does not count as truncated.</summary>
+    public TokenizedText Tokenize(string sentence)
+    {
+        ArgumentNullException.ThrowIfNull(sentence);
+        return Tokenizer.Encode(_lowerCase ? sentence.ToLowerInvariant() : sentence, MaxLength);
+    }
+
+    /// <summary>The vectors of tokenised texts: row i is that of <paramref name="texts"/>[i], as <see cref="Encode(IReadOnlyList{string}, CancellationToken)"/> gives it for the text.</summary>
+    /// <param name="texts">As <see cref="Tokenize(string)"/> or <see cref="Tokenizer.Frame"/> gives them.</param>
+    /// <param name="threads">The most threads of this call, for a caller that runs several side by side; null for <see cref="Threads"/>.</param>
+    /// <param name="cancellationToken">Checked between batches.</param>
+    /// <returns>n × <see cref="Dimensions"/>.</returns>
+    /// <exception cref="ArgumentException">A text has no tokens, more than <see cref="MaxLength"/>, or one that the vocabulary does not have.</exception>
+    /// <exception cref="OperationCanceledException"><paramref name="cancellationToken"/> was cancelled.</exception>
+    public EmbeddingMatrix EncodeTokens(IReadOnlyList<TokenizedText> texts, int? threads = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(texts);
+        ArgumentOutOfRangeException.ThrowIfLessThan(threads ?? 1, 1, nameof(threads));
+        cancellationToken.ThrowIfCancellationRequested();
+        for (int i = 0; i < texts.Count; i++)
+        {
+            int[] ids = texts[i]?.Ids ?? throw new ArgumentException($"text {i} is null", nameof(texts));
+            if (ids.Length == 0 || ids.Length > MaxLength || ids.AsSpan().ContainsAnyExceptInRange(0, Tokenizer.VocabularySize - 1))
+            {
+                throw new ArgumentException($"text {i} has {ids.Length} tokens, from {ids.DefaultIfEmpty().Min()} to {ids.DefaultIfEmpty().Max()}; expected 1 to {MaxLength}, from 0 to {Tokenizer.VocabularySize - 1}", nameof(texts));
+            }
+        }
+
+        return Run(texts, Math.Min(threads ?? _threads, _threads), cancellationToken);
     }
 
     /// <summary>The cosine of the vectors of two texts, from -1 to 1; 0 where one of them has no length.</summary>
@@ -194,17 +228,17 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
         await using ConfiguredCancelableAsyncEnumerable<string>.Enumerator source = sentences.WithCancellation(cancellationToken).GetAsyncEnumerator();
         long read = 0;
         List<string> window = await ReadWindow(source);
-        TokenizedText[] tokens = Tokenize(window, read, cancellationToken);
+        TokenizedText[] tokens = TokenizeAll(window, read, cancellationToken);
         while (window.Count > 0)
         {
             read += window.Count;
             TokenizedText[] now = tokens;
-            Task<EmbeddingMatrix> running = Task.Run(() => Run(now, cancellationToken), cancellationToken);
+            Task<EmbeddingMatrix> running = Task.Run(() => Run(now, _threads, cancellationToken), cancellationToken);
             List<string> next;
             try
             {
                 next = await ReadWindow(source);
-                tokens = Tokenize(next, read, cancellationToken);
+                tokens = TokenizeAll(next, read, cancellationToken);
             }
             catch
             {
@@ -238,7 +272,7 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
     /// <param name="sentences">Texts.</param>
     /// <param name="before">How many came before them, for messages.</param>
     /// <param name="cancellationToken">Ends it.</param>
-    private TokenizedText[] Tokenize(IReadOnlyList<string> sentences, long before, CancellationToken cancellationToken)
+    private TokenizedText[] TokenizeAll(IReadOnlyList<string> sentences, long before, CancellationToken cancellationToken)
     {
         for (int i = 0; i < sentences.Count; i++)
         {
@@ -275,26 +309,32 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
         return texts;
     }
 
-    private TokenizedText Tokenize(string sentence) => Tokenizer.Encode(_lowerCase ? sentence.ToLowerInvariant() : sentence, MaxLength);
-
-    private EmbeddingMatrix Run(TokenizedText[] texts, CancellationToken cancellationToken)
+    private EmbeddingMatrix Run(IReadOnlyList<TokenizedText> texts, int threads, CancellationToken cancellationToken)
     {
-        float[] vectors = new float[texts.LongLength * Dimensions];
+        float[] vectors = new float[(long)texts.Count * Dimensions];
         List<TokenBatch> batches = TokenBatch.Plan(texts, _batchTokens, _padding);
-        if (batches.Count == 1)
+        if (threads == 1)
+        {
+            foreach (TokenBatch batch in batches)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                Run(texts, batch, vectors, alone: false);
+            }
+        }
+        else if (batches.Count == 1)
         {
             Run(texts, batches[0], vectors, alone: true);
         }
         else
         {
-            ParallelOptions parallel = new() { CancellationToken = cancellationToken, MaxDegreeOfParallelism = _threads };
+            ParallelOptions parallel = new() { CancellationToken = cancellationToken, MaxDegreeOfParallelism = threads };
             Parallel.ForEach(Partitioner.Create(batches, EnumerablePartitionerOptions.NoBuffering), parallel, batch => Run(texts, batch, vectors, alone: false));
         }
 
-        return new EmbeddingMatrix(vectors, texts.Length, Dimensions);
+        return new EmbeddingMatrix(vectors, texts.Count, Dimensions);
     }
 
-    private void Run(TokenizedText[] texts, TokenBatch batch, float[] vectors, bool alone)
+    private void Run(IReadOnlyList<TokenizedText> texts, TokenBatch batch, float[] vectors, bool alone)
     {
         ReadOnlySpan<int> rows = batch.Rows.Span;
         int cells = rows.Length * batch.Width;

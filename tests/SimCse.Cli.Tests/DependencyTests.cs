@@ -14,7 +14,8 @@ public class DependencyTests
         ["SimCse.Search.PostgreSql"] = ["SimCse"],
         ["SimCse.Evaluation"] = ["SimCse"],
         ["SimCse.Training"] = ["SimCse", "SimCse.Data", "SimCse.Evaluation"],
-        ["SimCse.Cli"] = ["SimCse", "SimCse.Data", "SimCse.Evaluation", "SimCse.Training"],
+        ["SimCse.Server"] = ["SimCse", "SimCse.Evaluation"],
+        ["SimCse.Cli"] = ["SimCse", "SimCse.Data", "SimCse.Evaluation", "SimCse.Server", "SimCse.Training"],
     };
 
     [Fact]
@@ -42,7 +43,7 @@ public class DependencyTests
     [Fact]
     public void The_library_to_use_a_model_brings_no_libtorch()
     {
-        foreach (string project in new[] { "SimCse", "SimCse.Extensions.AI", "SimCse.Data", "SimCse.Evaluation" })
+        foreach (string project in new[] { "SimCse", "SimCse.Extensions.AI", "SimCse.Data", "SimCse.Evaluation", "SimCse.Server" })
         {
             string file = Path.Combine(RepositoryPaths.Root, "src", project, project + ".csproj");
             Assert.DoesNotContain(XDocument.Load(file).Descendants("PackageReference"), r =>

@@ -8,7 +8,7 @@ namespace SimCse.Cli.Tests;
 /// <summary>The packages as their users meet them: packed, put into a local folder, installed from there.</summary>
 public sealed class PackageTests
 {
-    private static readonly string[] s_libraries = ["SimCse", "SimCse.Extensions.AI", "SimCse.Data", "SimCse.Evaluation", "SimCse.Training"];
+    private static readonly string[] s_libraries = ["SimCse", "SimCse.Extensions.AI", "SimCse.Data", "SimCse.Evaluation", "SimCse.Server", "SimCse.Training"];
     private static string Version { get; } = typeof(SentenceEncoder).Assembly.GetName().Version!.ToString(3);
 
     private static readonly string s_configuration = AppContext.BaseDirectory.Contains($"{Path.DirectorySeparatorChar}Release{Path.DirectorySeparatorChar}", StringComparison.Ordinal) ? "Release" : "Debug";

@@ -1,4 +1,5 @@
 using SimCse.Checkpoints;
+using SimCse.Evaluation;
 using SimCse.Tokenization;
 using SimCse.Training.Data;
 using SimCse.Training.Objectives;

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using SimCse.Checkpoints;
 using SimCse.Data;
 using SimCse.Evaluation;
@@ -7,6 +8,7 @@ using SimCse.Training;
 using SimCse.Training.Data;
 using SimCse.Training.Distillation;
 using SimCse.Training.Distribution;
+using SimCse.Training.Objectives;
 using TorchSharp;
 
 namespace SimCse.Cli.Commands;
@@ -21,10 +23,27 @@ internal static class TrainCommand
     private static readonly Option<string> s_output = CliOption.Required("--output", "DIR", "the directory for the model, metrics.jsonl, manifest.json and the state to resume from");
     private static readonly Option<int?> s_limit = CliOption.Whole("--limit", "N", "read the first N rows only", null, least: 1);
     private static readonly Option<string?> s_evalData = CliOption.Text("--eval-data", "DIR", "a folder with STS-B dev: keep the weights that are best there, instead of the last");
+    private static readonly Option<string?> s_selectBy = new Option<string?>("--select-by")
+    {
+        HelpName = "uniformity|effective-rank|retrieval",
+        Description = "without STS data: hold rows of --data out, and keep the weights that are best on them; retrieval finds the second half of a sentence by its first",
+    }.AcceptOnlyFromAmong("uniformity", "effective-rank", "retrieval");
+
+    private static readonly Option<int?> s_holdOut = CliOption.Whole("--hold-out", "N", "rows held out for --select-by; a twentieth, at most 1000, where it is not given", null);
+    private static readonly Option<bool> s_filterFalseNegatives = CliOption.Flag("--filter-false-negatives", "rows that say the same (exactly, or nearly: see docs/training.md) are no negatives of each other");
+    private static readonly Option<bool> s_noCollapseAlarm = CliOption.Flag("--no-collapse-alarm", "go on where all vectors become one, or few directions hold them all");
     private static readonly Option<bool> s_resume = CliOption.Flag("--resume", "go on with the run that is saved in --output, to the same weights as if it had not stopped");
 
     private static readonly Option<Pooling?> s_pooling = CliOption.Pooling("what is trained, cls with the MLP head on top", s_defaults.Pooling);
     private static readonly Option<bool> s_mlpOnlyTrain = CliOption.Flag("--mlp-only-train", "drop the MLP head at test (unsupervised SimCSE with cls)");
+    private static readonly Option<string> s_objective = CliOption.Choice("--objective", "the contrastive loss of SimCSE; or joint-embedding prediction with SIGReg, without negatives (docs/training.md)", "simcse", "jepa");
+    private static readonly Option<string> s_similarity = CliOption.Choice("--similarity", "how the contrastive loss compares two vectors", "cosine", "dot");
+    private static readonly Option<bool> s_fixedDropout = CliOption.Flag("--fixed-dropout", "both views of a sentence share their dropout masks (the paper's control experiment)");
+    private static readonly Option<bool> s_twoEncoders = CliOption.Flag("--two-encoders", "the second view has an encoder of its own; the first is the model");
+    private static readonly Option<string> s_jepaViews = CliOption.Choice("--jepa-views", "two dropout passes; or the sentence, and the sentence with masked spans from which the vector of the whole is predicted", "dropout", "masked-spans");
+    private static readonly Option<double?> s_sigRegWeight = CliOption.Number("--sigreg-weight", "L", "λ of jepa's (1−λ) · prediction + λ · SIGReg", s_defaults.SigRegWeight);
+    private static readonly Option<int?> s_projectionWidth = CliOption.Whole("--projection-width", "P", "length of the projections that jepa compares", s_defaults.ProjectionWidth);
+    private static readonly Option<double?> s_spanShare = CliOption.Number("--span-share", "P", "the share of tokens that masked-spans masks", s_defaults.SpanShare);
     private static readonly Option<double?> s_temperature = CliOption.Number("--temperature", "T", "what cosines are divided by", s_defaults.Temperature);
     private static readonly Option<double?> s_hardNegativeWeight = CliOption.Number("--hard-negative-weight", "W", "log α, added to the logit of a row's own hard negative", s_defaults.HardNegativeWeight);
     private static readonly Option<bool> s_doMlm = CliOption.Flag("--do-mlm", "add masked-language modelling to the objective");
@@ -70,11 +89,12 @@ internal static class TrainCommand
             ],
         };
         command
-            .With("what to train on", s_model, s_data, s_output, s_limit, s_evalData, s_resume, ConfigFile.Option)
-            .With("objective", s_pooling, s_mlpOnlyTrain, s_temperature, s_hardNegativeWeight, s_doMlm, s_mlmWeight, s_mlmProbability, s_dropout)
+            .With("what to train on", s_model, s_data, s_output, s_limit, s_evalData, s_selectBy, s_holdOut, s_filterFalseNegatives, s_resume, ConfigFile.Option)
+            .With("objective", s_objective, s_pooling, s_mlpOnlyTrain, s_similarity, s_temperature, s_hardNegativeWeight, s_doMlm, s_mlmWeight, s_mlmProbability, s_dropout, s_fixedDropout, s_twoEncoders)
+            .With("objective jepa", s_jepaViews, s_sigRegWeight, s_projectionWidth, s_spanShare)
             .With("distillation", [.. s_teacher.All, s_teacherWeight])
             .With("schedule", s_batchSize, s_microBatchSize, s_learningRate, s_warmUpSteps, s_weightDecay, s_maxLength, s_epochs, s_maxSteps, s_evalSteps, s_saveSteps, s_seed)
-            .With("running", s_precision, s_device, s_threads, s_json)
+            .With("running", s_precision, s_device, s_threads, s_noCollapseAlarm, s_json)
             .SetAction((parsed, cancellationToken) => Task.Run(() => Run(parsed, cancellationToken), CancellationToken.None));
         return command;
     }
@@ -105,6 +125,8 @@ internal static class TrainCommand
             Log.Warning($"{corpus.Truncated:N0} of {(long)corpus.Rows * corpus.Columns:N0} texts are longer than {options.MaxLength} tokens and are cut there (--max-length)");
         }
 
+        Duplicates? duplicates = ranks is null or { Rank: 0 } || options.FilterFalseNegatives ? Duplicates.Find(corpus, cancellationToken) : null;
+        Report(duplicates, data, options);
         using TeacherVectors? teacher = Teach(parsed, output, ranks, cancellationToken);
         bool judged = parsed.GetValue(s_evalData) is not null;
         SimCseTrainer trainer = new(options, output)
@@ -112,11 +134,12 @@ internal static class TrainCommand
             DataSource = (data, corpus.DataSha256!),
             Evaluate = !judged ? null : (encoder, token) => new StsDevelopment(development!).Evaluate(encoder, token),
             ScoreName = StsDevelopment.ScoreName,
+            Duplicates = duplicates,
             Teacher = teacher is null ? null : TeacherOptions.Targets(teacher, checkpoint.Config.HiddenSize),
             Ranks = ranks,
             Device = device,
         };
-        return TrainingRun.Show(parsed, output, StsDevelopment.ScoreName, parsed.GetValue(s_json), progress => trainer.Run(checkpoint, tokenizer, corpus, resume, progress, cancellationToken));
+        return TrainingRun.Show(parsed, output, options.SelectBy is { } criterion ? HeldOutDevelopment.ScoreName(criterion) : StsDevelopment.ScoreName, parsed.GetValue(s_json), progress => trainer.Run(checkpoint, tokenizer, corpus, resume, progress, cancellationToken));
 
         T Together<T>(Func<T> action) => ranks is null ? action() : ranks.Together(action);
     }
@@ -169,6 +192,23 @@ internal static class TrainCommand
         return own!;
     }
 
+    /// <summary>Says which rows would be false negatives of each other.</summary>
+    private static void Report(Duplicates? duplicates, string data, TrainingOptions options)
+    {
+        if (duplicates is null || duplicates.Pairs == 0)
+        {
+            return;
+        }
+
+        string what = options.FilterFalseNegatives ? "they are taken out of each other's negatives" : "--filter-false-negatives takes them out";
+        Log.Warning(string.Create(CultureInfo.InvariantCulture,
+            $"{data}: {duplicates.Exact:N0} rows repeat an earlier one and {duplicates.Near:N0} nearly do: {duplicates.ExpectedPerBatch(options.BatchSize):0.###} pairs of false negatives in a batch of {options.BatchSize}; {what}"));
+        foreach ((int first, int second, bool exact) in duplicates.Examples)
+        {
+            Log.Info($"  rows {first + 1} and {second + 1} are {(exact ? "" : "nearly ")}the same");
+        }
+    }
+
     private static TrainingOptions Options(ParseResult parsed, torch.Device? device)
     {
         TrainingOptions options = new()
@@ -180,6 +220,14 @@ internal static class TrainCommand
             WarmUpSteps = parsed.GetValue(s_warmUpSteps)!.Value,
             WeightDecay = parsed.GetValue(s_weightDecay)!.Value,
             MaxLength = parsed.GetValue(s_maxLength)!.Value,
+            Objective = parsed.GetValue(s_objective) is "jepa" ? TrainingObjective.Jepa : TrainingObjective.SimCse,
+            Similarity = parsed.GetValue(s_similarity) is "dot" ? Similarity.Dot : Similarity.Cosine,
+            FixedDropout = parsed.GetValue(s_fixedDropout),
+            TwoEncoders = parsed.GetValue(s_twoEncoders),
+            JepaViews = parsed.GetValue(s_jepaViews) is "masked-spans" ? JepaViews.MaskedSpans : JepaViews.Dropout,
+            SigRegWeight = parsed.GetValue(s_sigRegWeight)!.Value,
+            ProjectionWidth = parsed.GetValue(s_projectionWidth)!.Value,
+            SpanShare = parsed.GetValue(s_spanShare)!.Value,
             Temperature = parsed.GetValue(s_temperature)!.Value,
             HardNegativeWeight = parsed.GetValue(s_hardNegativeWeight)!.Value,
             Pooling = parsed.GetValue(s_pooling)!.Value,
@@ -190,6 +238,16 @@ internal static class TrainCommand
             SaveSteps = parsed.GetValue(s_saveSteps),
             Seed = parsed.GetValue(s_seed)!.Value,
             Dropout = parsed.GetValue(s_dropout),
+            SelectBy = parsed.GetValue(s_selectBy) switch
+            {
+                "uniformity" => SelectionCriterion.Uniformity,
+                "effective-rank" => SelectionCriterion.EffectiveRank,
+                "retrieval" => SelectionCriterion.Retrieval,
+                _ => null,
+            },
+            HoldOut = parsed.GetValue(s_holdOut),
+            FilterFalseNegatives = parsed.GetValue(s_filterFalseNegatives),
+            CollapseAlarm = !parsed.GetValue(s_noCollapseAlarm),
             DoMlm = parsed.GetValue(s_doMlm),
             MlmWeight = parsed.GetValue(s_mlmWeight)!.Value,
             MlmProbability = parsed.GetValue(s_mlmProbability)!.Value,
@@ -197,6 +255,6 @@ internal static class TrainCommand
             SimilarityWeight = s_teacher.SimilarityWeight(parsed),
         };
         UsageException.Require(options.Validate);
-        return options;
+        return options.SelectBy is not null && parsed.GetValue(s_evalData) is not null ? throw new UsageException("--select-by and --eval-data both choose the weights; give one of them") : options;
     }
 }

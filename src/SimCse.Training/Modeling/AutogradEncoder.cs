@@ -8,16 +8,19 @@ public sealed class AutogradEncoder : IEncoder
 {
     private readonly EncoderConfig _config;
     private readonly ParameterSet _parameters;
+    private readonly string _prefix;
     private readonly Precision _precision;
 
     /// <summary>An encoder over the tensors that <see cref="EncoderTensors"/> names.</summary>
     /// <param name="config">The shape.</param>
     /// <param name="parameters">Read at every pass, on whatever device they are.</param>
     /// <param name="precision">In which numbers the linear layers multiply.</param>
-    public AutogradEncoder(EncoderConfig config, ParameterSet parameters, Precision precision = Precision.Fp32)
+    /// <param name="prefix">What stands before the names of its tensors in the set.</param>
+    public AutogradEncoder(EncoderConfig config, ParameterSet parameters, Precision precision = Precision.Fp32, string prefix = "")
     {
         _config = config;
         _parameters = parameters;
+        _prefix = prefix;
         _precision = precision;
     }
 
@@ -123,5 +126,5 @@ public sealed class AutogradEncoder : IEncoder
     private Tensor Norm(Tensor x, string name) =>
         nn.functional.layer_norm(x, [_config.HiddenSize], P(name + ".weight"), P(name + ".bias"), _config.LayerNormEpsilon);
 
-    private Tensor P(string name) => _parameters[name];
+    private Tensor P(string name) => _parameters[_prefix + name];
 }

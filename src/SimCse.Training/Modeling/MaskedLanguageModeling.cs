@@ -67,6 +67,42 @@ public sealed class MaskedLanguageModeling
         return loss.item<float>();
     }
 
+    /// <summary>The likeliest token at each of some positions.</summary>
+    /// <param name="batch">The rows with their masks in place.</param>
+    /// <param name="positions">For each row of the batch (its own order) the positions that are asked for.</param>
+    /// <returns>As <paramref name="positions"/>.</returns>
+    public int[][] Predict(PackedBatch batch, IReadOnlyList<IReadOnlyList<int>> positions)
+    {
+        ArgumentNullException.ThrowIfNull(batch);
+        ArgumentNullException.ThrowIfNull(positions);
+        using IDisposable noGradient = no_grad();
+        using DisposeScope scope = NewDisposeScope();
+        List<long> places = [];
+        List<int> rows = [];
+        int start = 0;
+        foreach ((int row, int length) in batch.TokenParts)
+        {
+            places.AddRange(positions[row].Select(p => (long)start + p));
+            rows.AddRange(positions[row].Select(_ => row));
+            start += length;
+        }
+
+        int[][] predicted = [.. positions.Select(p => new int[p.Count])];
+        if (places.Count == 0)
+        {
+            return predicted;
+        }
+
+        long[] tokens = Scores(Encode(batch, null, forGradient: false), places).argmax(1).cpu().data<long>().ToArray();
+        int[] filled = new int[positions.Count];
+        for (int i = 0; i < tokens.Length; i++)
+        {
+            predicted[rows[i]][filled[rows[i]]++] = (int)tokens[i];
+        }
+
+        return predicted;
+    }
+
     private EncoderPass Encode(PackedBatch batch, DropoutMasks? masks, bool forGradient)
     {
         int last = _model.Config.Layers;
@@ -89,13 +125,19 @@ public sealed class MaskedLanguageModeling
             start += length;
         }
 
+        Tensor scores = Scores(pass, places); // (M, V)
+        return nn.functional.cross_entropy(scores, tensor(tokens.ToArray(), device: scores.device)).Times((double)places.Count / of);
+    }
+
+    /// <summary>The scores of every token of the vocabulary at some places of the packed rows, (M, V).</summary>
+    private Tensor Scores(EncoderPass pass, List<long> places)
+    {
         ParameterSet p = _model.Parameters;
         Tensor masked = pass.Hidden(_model.Config.Layers).index_select(0, tensor(places.ToArray(), device: p.Device)); // (M, H)
         Tensor transformed = nn.functional.gelu(nn.functional.linear(masked, p[Prefix + "transform.dense.weight"], p[Prefix + "transform.dense.bias"])); // (M, H)
         transformed = nn.functional.layer_norm(transformed, [_model.Config.HiddenSize], p[Prefix + "transform.LayerNorm.weight"], p[Prefix + "transform.LayerNorm.bias"], _model.Config.LayerNormEpsilon);
         Tensor decoder = p.Contains(Prefix + "decoder.weight") ? p[Prefix + "decoder.weight"] : p[EncoderTensors.WordEmbeddings]; // (V, H)
-        Tensor scores = _model.Precision.Linear(transformed, decoder, p[Prefix + "bias"]); // (M, V)
-        return nn.functional.cross_entropy(scores, tensor(tokens.ToArray(), device: p.Device)).Times((double)places.Count / of);
+        return _model.Precision.Linear(transformed, decoder, p[Prefix + "bias"]);
     }
 
     /// <summary>The head's tensors under Hugging Face's names, as they are stored with the model.</summary>

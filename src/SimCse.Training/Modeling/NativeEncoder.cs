@@ -18,6 +18,7 @@ internal sealed unsafe class NativeEncoder : IEncoder
 
     private readonly EncoderConfig _config;
     private readonly ParameterSet _parameters;
+    private readonly string _prefix;
     private readonly Precision _precision;
     private readonly int _width, _inner;
     private readonly float _epsilon;
@@ -33,7 +34,8 @@ internal sealed unsafe class NativeEncoder : IEncoder
     /// <param name="config">The shape.</param>
     /// <param name="parameters">Read, and given gradients, at every pass.</param>
     /// <param name="precision">In which numbers the linear layers multiply; attention is float32 either way.</param>
-    public NativeEncoder(EncoderConfig config, ParameterSet parameters, Precision precision)
+    /// <param name="prefix">What stands before the names of its tensors in the set.</param>
+    public NativeEncoder(EncoderConfig config, ParameterSet parameters, Precision precision, string prefix = "")
     {
         if (precision == Precision.Bf16 && (config.HiddenSize % 2 != 0 || config.IntermediateSize % 2 != 0))
         {
@@ -42,15 +44,16 @@ internal sealed unsafe class NativeEncoder : IEncoder
 
         _config = config;
         _parameters = parameters;
+        _prefix = prefix;
         _precision = precision;
         _width = config.HiddenSize;
         _inner = config.IntermediateSize;
         _epsilon = (float)config.LayerNormEpsilon;
         _attention = new SelfAttention(config.Heads, _width / config.Heads, config.AttentionDropout);
-        _weights = [.. Enumerable.Range(0, config.Layers).Select(l => new LayerWeights(parameters, EncoderTensors.LayerPrefix(l), config, precision))];
+        _weights = [.. Enumerable.Range(0, config.Layers).Select(l => new LayerWeights(parameters, prefix + EncoderTensors.LayerPrefix(l), config, precision))];
         _memory = [.. Enumerable.Range(0, config.Layers).Select(_ => new LayerMemory())];
         _weightGradients = new WeightGradients(precision);
-        parameters.FollowRows(EncoderTensors.WordEmbeddings);
+        parameters.FollowRows(prefix + EncoderTensors.WordEmbeddings);
     }
 
     /// <inheritdoc/>
@@ -126,8 +129,8 @@ internal sealed unsafe class NativeEncoder : IEncoder
 
     private void Embed(Pass pass, Block block, float* x, int worker)
     {
-        float* words = _parameters.Values(EncoderTensors.WordEmbeddings), positions = _parameters.Values(EncoderTensors.PositionEmbeddings), type = _parameters.Values(EncoderTensors.TokenTypeEmbeddings);
-        float* gamma = _parameters.Values("embeddings.LayerNorm.weight"), beta = _parameters.Values("embeddings.LayerNorm.bias");
+        float* words = Values(EncoderTensors.WordEmbeddings), positions = Values(EncoderTensors.PositionEmbeddings), type = Values(EncoderTensors.TokenTypeEmbeddings);
+        float* gamma = Values("embeddings.LayerNorm.weight"), beta = Values("embeddings.LayerNorm.bias");
         float* statistics = _embeddedStatistics.Floats(2L * pass.Tokens), mask = _workers[worker].Mask(_width);
         for (int t = block.FirstToken; t < block.EndToken; t++)
         {
@@ -467,8 +470,8 @@ internal sealed unsafe class NativeEncoder : IEncoder
 
     private void EmbedBackward(Pass pass, float* d)
     {
-        float* words = _parameters.Values(EncoderTensors.WordEmbeddings), positions = _parameters.Values(EncoderTensors.PositionEmbeddings), type = _parameters.Values(EncoderTensors.TokenTypeEmbeddings);
-        float* gamma = _parameters.Values("embeddings.LayerNorm.weight");
+        float* words = Values(EncoderTensors.WordEmbeddings), positions = Values(EncoderTensors.PositionEmbeddings), type = Values(EncoderTensors.TokenTypeEmbeddings);
+        float* gamma = Values("embeddings.LayerNorm.weight");
         float* partials = ClearedPartials(pass.Blocks.Length), statistics = _embeddedStatistics.Floats(0);
         WorkerThreads.Run(pass.Blocks.Length, (item, worker) =>
         {
@@ -484,8 +487,8 @@ internal sealed unsafe class NativeEncoder : IEncoder
         AddPartials(partials, pass.Blocks.Length, 0, "embeddings.LayerNorm");
 
         // Each thread has columns of its own and adds the tokens in their order.
-        float* dWords = _parameters.Gradients(EncoderTensors.WordEmbeddings), dPositions = _parameters.Gradients(EncoderTensors.PositionEmbeddings), dType = _parameters.Gradients(EncoderTensors.TokenTypeEmbeddings);
-        _parameters.Touch(EncoderTensors.WordEmbeddings, pass.Batch.IdValues);
+        float* dWords = Gradients(EncoderTensors.WordEmbeddings), dPositions = Gradients(EncoderTensors.PositionEmbeddings), dType = Gradients(EncoderTensors.TokenTypeEmbeddings);
+        _parameters.Touch(_prefix + EncoderTensors.WordEmbeddings, pass.Batch.IdValues);
         const int Columns = 64;
         WorkerThreads.Run((_width + Columns - 1) / Columns, (item, _) =>
         {
@@ -511,9 +514,13 @@ internal sealed unsafe class NativeEncoder : IEncoder
         return partials;
     }
 
+    private float* Values(string name) => _parameters.Values(_prefix + name);
+
+    private float* Gradients(string name) => _parameters.Gradients(_prefix + name);
+
     private void AddPartials(float* partials, int blocks, int start, string name)
     {
-        float* gamma = _parameters.Gradients(name + ".weight"), beta = _parameters.Gradients(name + ".bias");
+        float* gamma = Gradients(name + ".weight"), beta = Gradients(name + ".bias");
         for (int block = 0; block < blocks; block++)
         {
             float* of = partials + ((((long)block * 4) + start) * _width);

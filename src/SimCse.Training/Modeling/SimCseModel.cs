@@ -20,7 +20,8 @@ public enum HeadUse
 public sealed class SimCseModel : IDisposable
 {
     private const string HeadWeight = "mlp.dense.weight", HeadBias = "mlp.dense.bias";
-    private const uint HeadPurpose = 1;
+    private const string SecondPrefix = "second.";
+    private const uint HeadPurpose = 1, SecondHeadPurpose = 7;
 
     private SimCseModel(EncoderConfig config, ParameterSet parameters, Pooling pooling, HeadUse head, Precision precision)
     {
@@ -30,7 +31,7 @@ public sealed class SimCseModel : IDisposable
         Pooling = pooling;
         Head = head;
         Precision = precision;
-        Encoder = parameters.Device.type == TorchSharp.DeviceType.CPU ? new NativeEncoder(config, parameters, precision) : new AutogradEncoder(config, parameters, precision);
+        Encoder = NewEncoder(config, parameters, precision, "");
     }
 
     /// <summary>The encoder's shape.</summary>
@@ -50,6 +51,9 @@ public sealed class SimCseModel : IDisposable
 
     /// <summary>The layers.</summary>
     public IEncoder Encoder { get; }
+
+    /// <summary>The encoder of the second view where it has one of its own, see <see cref="AddSecondEncoder"/>; it is not part of the finished model.</summary>
+    public IEncoder? SecondEncoder { get; private set; }
 
     /// <summary>How the finished model pools: what is stored with it.</summary>
     public Pooling FinalPooling => Pooling == Pooling.Cls && Head != HeadUse.Kept ? Pooling.ClsBeforePooler : Pooling;
@@ -125,6 +129,40 @@ public sealed class SimCseModel : IDisposable
     /// <summary>Adds the masked-language head, from the checkpoint where it has one and new otherwise.</summary>
     public void AddMaskedLanguageHead(MaskedLanguageHead? stored, long seed) => MaskedLanguage = MaskedLanguageModeling.Create(this, stored, seed);
 
+    /// <summary>
+    /// Gives the views after the first an encoder of their own, with weights (and a head, where the first has one) that start from the same checkpoint and learn apart: the dual encoder of Logeswaran and
+    /// Lee (2018), the second column of the paper's table 2. The finished model is the first encoder.
+    /// </summary>
+    /// <param name="checkpoint">Where its weights come from.</param>
+    /// <param name="seed">Draws its head.</param>
+    public void AddSecondEncoder(Checkpoint checkpoint, long seed)
+    {
+        ArgumentNullException.ThrowIfNull(checkpoint);
+        foreach (TensorEntry tensor in EncoderTensors.For(Config))
+        {
+            Parameters.Add(SecondPrefix + tensor.Name, checkpoint.ReadEncoderTensor(tensor.Name), tensor.Shape);
+        }
+
+        if (Head != HeadUse.None)
+        {
+            int width = Config.HiddenSize;
+            Parameters.Add(SecondPrefix + HeadWeight, new CounterRandom(seed, SecondHeadPurpose).Normal(width * width, 0.02), width, width);
+            Parameters.Add(SecondPrefix + HeadBias, new float[width], width);
+        }
+
+        SecondEncoder = NewEncoder(Config, Parameters, Precision, SecondPrefix);
+    }
+
+    /// <summary>Says that these tokens' word embeddings have a gradient, in all encoders.</summary>
+    internal void TouchTokens(ReadOnlySpan<int> ids)
+    {
+        Parameters.Touch(EncoderTensors.WordEmbeddings, ids);
+        if (SecondEncoder is not null)
+        {
+            Parameters.Touch(SecondPrefix + EncoderTensors.WordEmbeddings, ids);
+        }
+    }
+
     /// <summary>The rows as a batch where the model lives.</summary>
     public PackedBatch Pack(IReadOnlyList<int[]> rows) => new(rows, Config.PositionOffset, Parameters.Device);
 
@@ -132,29 +170,36 @@ public sealed class SimCseModel : IDisposable
     /// <param name="batch">The rows.</param>
     /// <param name="masks">The noise of the pass; null for none.</param>
     /// <param name="training">Whether this is a training pass, for a head that is used in training only.</param>
-    public Tensor Represent(PackedBatch batch, DropoutMasks? masks, bool training)
+    /// <param name="second">Whether the <see cref="SecondEncoder"/> encodes.</param>
+    public Tensor Represent(PackedBatch batch, DropoutMasks? masks, bool training, bool second = false)
     {
         using IDisposable noGradient = no_grad();
-        return Vectors(Encode(batch, masks, forGradient: false), batch, training);
+        return Vectors(Encode(batch, masks, forGradient: false, second), batch, training, second);
     }
 
     /// <summary>The same for a training step: the vectors, and the way back from them to the parameters.</summary>
     /// <param name="batch">The rows.</param>
     /// <param name="masks">The noise of the pass; null for none.</param>
-    public Representation Represent(PackedBatch batch, DropoutMasks? masks)
+    /// <param name="second">Whether the <see cref="SecondEncoder"/> encodes.</param>
+    public Representation Represent(PackedBatch batch, DropoutMasks? masks, bool second = false)
     {
-        EncoderPass pass = Encode(batch, masks, forGradient: true);
-        return new Representation(Vectors(pass, batch, training: true), pass);
+        EncoderPass pass = Encode(batch, masks, forGradient: true, second);
+        return new Representation(Vectors(pass, batch, training: true, second), pass);
     }
 
-    private EncoderPass Encode(PackedBatch batch, DropoutMasks? masks, bool forGradient) =>
-        Encoder.Forward(batch, masks, Pooling.HiddenStates(Config.Layers), Pooling.ReadsFirstTokenOnly(), forGradient);
+    private static IEncoder NewEncoder(EncoderConfig config, ParameterSet parameters, Precision precision, string prefix) => parameters.Device.type == TorchSharp.DeviceType.CPU
+        ? new NativeEncoder(config, parameters, precision, prefix)
+        : new AutogradEncoder(config, parameters, precision, prefix);
 
-    private Tensor Vectors(EncoderPass pass, PackedBatch batch, bool training)
+    private EncoderPass Encode(PackedBatch batch, DropoutMasks? masks, bool forGradient, bool second) =>
+        (second ? SecondEncoder! : Encoder).Forward(batch, masks, Pooling.HiddenStates(Config.Layers), Pooling.ReadsFirstTokenOnly(), forGradient);
+
+    private Tensor Vectors(EncoderPass pass, PackedBatch batch, bool training, bool second)
     {
+        string prefix = second ? SecondPrefix : "";
         Tensor pooled = Pooler.Pool(pass, batch, Pooling, Config.Layers); // (R, H)
         return Head == HeadUse.Kept || (Head == HeadUse.TrainingOnly && training)
-            ? nn.functional.linear(pooled, Parameters[HeadWeight], Parameters[HeadBias]).tanh() // (R, H)
+            ? nn.functional.linear(pooled, Parameters[prefix + HeadWeight], Parameters[prefix + HeadBias]).tanh() // (R, H)
             : pooled;
     }
 
@@ -189,6 +234,7 @@ public sealed class SimCseModel : IDisposable
     public void Dispose()
     {
         Encoder.Dispose();
+        SecondEncoder?.Dispose();
         Parameters.Dispose();
     }
 }

@@ -75,6 +75,9 @@ public sealed class SentenceIndex : ISentenceIndex, IDisposable
     /// <summary>The number of entries.</summary>
     public int Count => Reading(() => _file.Rows.Count - _file.Deleted.Count);
 
+    /// <summary>Whether it was opened for searching only.</summary>
+    public bool ReadOnly => _lock is null;
+
     /// <summary>Entries that are deleted or replaced and still take their place in the file, until <see cref="Compact"/>.</summary>
     public int DeletedCount => Reading(() => _file.Deleted.Count);
 
@@ -244,6 +247,21 @@ public sealed class SentenceIndex : ISentenceIndex, IDisposable
 
             yield return entry;
         }
+    }
+
+    /// <summary>Entries evenly spread over the index in the order in which they were added, and their vectors, of which only the directions count.</summary>
+    /// <param name="most">The most entries; all where there are no more.</param>
+    /// <returns>n entries and n × H; null where the index is empty.</returns>
+    public (IReadOnlyList<IndexEntry> Entries, EmbeddingMatrix Vectors)? Sample(int most)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(most, 1);
+        return Reading<(IReadOnlyList<IndexEntry>, EmbeddingMatrix)?>(() =>
+        {
+            int[] live = [.. Enumerable.Range(0, _file.Rows.Count).Where(row => !_file.Deleted.Contains(row))];
+            int count = Math.Min(most, live.Length);
+            int[] rows = [.. Enumerable.Range(0, count).Select(i => live[(int)((long)i * live.Length / count)])];
+            return count == 0 ? null : ([.. rows.Select(_file.ReadEntry)], Vectors(rows));
+        });
     }
 
     /// <summary>Takes into the graph what is not in it, such as after a build that was interrupted.</summary>

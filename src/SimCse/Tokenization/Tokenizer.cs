@@ -129,6 +129,33 @@ public abstract class Tokenizer
         }
     }
 
+    /// <summary>
+    /// Ids of this vocabulary as <see cref="Encode"/> would give them: the special tokens are put around ids that do not begin with them, and too many lose their end.
+    /// </summary>
+    /// <param name="ids">Ids of a text, with or without the special tokens.</param>
+    /// <param name="maxLength">The most ids to give, special tokens included.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The vocabulary has no such id, or <paramref name="maxLength"/> has no room for the special tokens.</exception>
+    public TokenizedText Frame(ReadOnlySpan<int> ids, int maxLength = int.MaxValue)
+    {
+        int room = maxLength - _frame.Length;
+        ArgumentOutOfRangeException.ThrowIfNegative(room, nameof(maxLength));
+        foreach (int id in ids)
+        {
+            if (id < 0 || id >= VocabularySize)
+            {
+                throw new ArgumentOutOfRangeException(nameof(ids), id, $"the ids of the vocabulary are from 0 to {VocabularySize - 1}");
+            }
+        }
+
+        if (_frame.Before.Length > 0 && ids.StartsWith(_frame.Before))
+        {
+            ids = ids[_frame.Before.Length..];
+            ids = ids.EndsWith(_frame.After) ? ids[..^_frame.After.Length] : ids;
+        }
+
+        return new TokenizedText([.. _frame.Before, .. ids[..Math.Min(ids.Length, room)], .. _frame.After], ids.Length > room);
+    }
+
     /// <summary>The text of a token, as the vocabulary spells it: <c>##ing</c>, <c>Ġthe</c>, <c>[CLS]</c>.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The vocabulary has no such id.</exception>
     public string TokenOf(int id) => _vocabulary.TokenOf(id) ?? throw new ArgumentOutOfRangeException(nameof(id), id, "the vocabulary has no token with this id");
