@@ -39,16 +39,7 @@ internal sealed record HostPooling(bool Tokens, Pooling Pooling, DenseHead? Head
         if (Head is { } head)
         {
             Span<float> y = new float[head.OutFeatures]; // (out)
-            for (int i = 0; i < y.Length; i++)
-            {
-                y[i] = TensorPrimitives.Dot(head.Weight.AsSpan(i * head.InFeatures, head.InFeatures), pooled) + head.Bias[i];
-            }
-
-            if (head.Tanh)
-            {
-                TensorPrimitives.Tanh(y, y);
-            }
-
+            head.Apply(pooled, y);
             pooled = y;
         }
 
