@@ -44,9 +44,28 @@ internal sealed record HostPooling(bool Tokens, Pooling Pooling, DenseHead? Head
         }
 
         pooled[..Dimensions].CopyTo(vector);
-        if (Normalize && TensorPrimitives.Norm(vector) is > 0 and float length)
+        if (Normalize)
         {
-            TensorPrimitives.Divide(vector, length, vector);
+            ScaleToLengthOne(vector);
+        }
+    }
+
+    /// <summary>A vector of zeros stays. Plain loops: the first text waits for what the vectorised ones take to compile.</summary>
+    private static void ScaleToLengthOne(Span<float> vector)
+    {
+        float squares = 0;
+        foreach (float x in vector)
+        {
+            squares += x * x;
+        }
+
+        if (squares > 0)
+        {
+            float length = MathF.Sqrt(squares);
+            for (int i = 0; i < vector.Length; i++)
+            {
+                vector[i] /= length;
+            }
         }
     }
 }
