@@ -71,7 +71,13 @@ public class ServeTests
             using (client)
             {
                 Task[] writers = [.. Enumerable.Range(0, Writers).Select(writer => WriteAsync(round, writer, client))];
-                await Task.Delay(random.Next(150, 700), Cancellation);
+                int enough = acknowledged.Count + random.Next(4, 20);
+                while (acknowledged.Count < enough)
+                {
+                    await Task.Delay(1, Cancellation);
+                }
+
+                await Task.Delay(random.Next(20), Cancellation);
                 process.Kill();
                 await Task.WhenAll(writers);
                 await process.WaitForExitAsync(Cancellation);
