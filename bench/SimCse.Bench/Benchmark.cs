@@ -95,6 +95,8 @@ internal static class Benchmarks
         new Search.ExactSearchBenchmark(),
         new Search.HnswBenchmark(),
         new Distribution.AllReduceBenchmark(),
+        new Serving.ServeBenchmark(textsARequest: 1),
+        new Serving.ServeBenchmark(textsARequest: 16),
     ];
 
     public static Benchmark Named(string name) => All.FirstOrDefault(b => string.Equals(b.Name, name, StringComparison.Ordinal))
@@ -120,6 +122,7 @@ internal readonly record struct FlopCount(double Padded, double Real, double Com
 /// <param name="Sentences"><c>wiki</c>: real ones where the data is there; <c>generated</c>: lognormal lengths with a mean of 19 tokens.</param>
 /// <param name="Texts">Texts tokenized in one round.</param>
 /// <param name="Vectors">Vectors searched; null is the benchmark's own choice.</param>
+/// <param name="Seconds">Of load in one round; null is the benchmark's own choice.</param>
 /// <param name="Profile">Whether ours is sampled by perf instead of compared with the peer.</param>
 internal sealed record BenchmarkOptions(
     int Rounds = 5,
@@ -131,6 +134,7 @@ internal sealed record BenchmarkOptions(
     string Sentences = "wiki",
     int Texts = 10_000,
     int? Vectors = null,
+    int? Seconds = null,
     bool Profile = false)
 {
     public static BenchmarkOptions Parse(ReadOnlySpan<string> arguments)
@@ -160,8 +164,9 @@ internal sealed record BenchmarkOptions(
                 "--model" => options with { Model = Path.GetFullPath(Value(arguments)) },
                 "--sentences" => options with { Sentences = Value(arguments) is "wiki" or "generated" ? Value(arguments) : throw new UsageException($"--sentences needs wiki or generated, not '{Value(arguments)}'") },
                 "--texts" => options with { Texts = Number(arguments) },
+                "--seconds" => options with { Seconds = Number(arguments) },
                 "--vectors" => options with { Vectors = Number(arguments) },
-                _ => throw new UsageException($"'{name}' is not an option; there are --rounds --threads --steps --batch --max-length --model --sentences --texts --vectors --profile"),
+                _ => throw new UsageException($"'{name}' is not an option; there are --rounds --threads --steps --batch --max-length --model --sentences --texts --vectors --seconds --profile"),
             };
         }
 

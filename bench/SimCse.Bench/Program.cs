@@ -34,7 +34,7 @@ try
                 ? StepProfile.Run(Benchmarks.Named(name), asked, Console.Out, interrupt.Token)
                 : PairedRun.Run(Benchmarks.Named(name), asked, Console.Out, interrupt.Token);
         default:
-            throw new UsageException("usage: eng/bench NAME [--rounds N] [--threads T] [--steps K] [--batch N] [--max-length L] [--model DIR] [--sentences wiki|generated] [--texts N] [--vectors N] [--profile], or eng/bench --list");
+            throw new UsageException("usage: eng/bench NAME [--rounds N] [--threads T] [--steps K] [--batch N] [--max-length L] [--model DIR] [--sentences wiki|generated] [--texts N] [--vectors N] [--seconds N] [--profile], or eng/bench --list");
     }
 }
 catch (UsageException e)

@@ -91,7 +91,7 @@ public sealed class EmbeddingServer : IAsyncDisposable
         builder.Services.AddSingleton<IHostLifetime, CallersLifetime>();
         builder.Services.AddRoutingCore();
         builder.Services.AddSingleton(options);
-        builder.Services.AddSingleton(_ => encoder); // the caller's: not disposed here
+        builder.Services.AddSingleton(encoder); // an object that was not made by the container is not disposed by it
         builder.Services.AddSingleton<ServerMetrics>();
         builder.Services.AddSingleton<BatchQueue>();
         builder.Services.AddSingleton<RequestLimit>();
@@ -116,6 +116,7 @@ public sealed class EmbeddingServer : IAsyncDisposable
         WebApplication application = builder.Build();
         RequestLimit limit = application.Services.GetRequiredService<RequestLimit>();
         application.Services.GetRequiredService<ServerMetrics>().ObserveRequests(() => limit.Taken);
+        _ = application.Services.GetRequiredService<ServedIndex>(); // and the queue behind it: the first request does not wait for its threads
         application.Use(next => new RequestPipeline(next, application.Services, json).InvokeAsync);
         application.UseRouting();
         application.Use(next => new KeyedRequests(next, application.Services).InvokeAsync);

@@ -23,6 +23,7 @@ internal sealed class RequestPipeline(RequestDelegate next, IServiceProvider ser
     public async Task InvokeAsync(HttpContext context)
     {
         long start = Stopwatch.GetTimestamp();
+        bool gone = false;
         IHeaderDictionary headers = context.Response.Headers;
         headers.ContentSecurityPolicy = ContentSecurityPolicy;
         headers.XContentTypeOptions = "nosniff";
@@ -49,13 +50,9 @@ internal sealed class RequestPipeline(RequestDelegate next, IServiceProvider ser
         {
             await WriteAsync(context, RequestException.Invalid(e.Message, status: e.StatusCode));
         }
-        catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
+        catch (Exception e) when (context.RequestAborted.IsCancellationRequested && e is (OperationCanceledException or IOException))
         {
-            context.Response.StatusCode = StatusCodes.Status499ClientClosedRequest; // nobody reads it; it is counted
-        }
-        catch (IOException) when (context.RequestAborted.IsCancellationRequested)
-        {
-            context.Response.StatusCode = StatusCodes.Status499ClientClosedRequest;
+            gone = true; // nobody reads an answer; it is counted
         }
         catch (OperationCanceledException)
         {
@@ -67,7 +64,7 @@ internal sealed class RequestPipeline(RequestDelegate next, IServiceProvider ser
             await WriteAsync(context, new RequestException(StatusCodes.Status500InternalServerError, "Backend", "the server failed; its log says why"));
         }
 
-        _metrics.RequestDone((context.GetEndpoint() as RouteEndpoint)?.RoutePattern.RawText ?? "none", context.Response.StatusCode, Stopwatch.GetElapsedTime(start));
+        _metrics.RequestDone((context.GetEndpoint() as RouteEndpoint)?.RoutePattern.RawText ?? "none", gone ? StatusCodes.Status499ClientClosedRequest : context.Response.StatusCode, Stopwatch.GetElapsedTime(start));
     }
 
     private async Task WriteAsync(HttpContext context, RequestException error)
@@ -93,11 +90,11 @@ internal sealed class RequestPipeline(RequestDelegate next, IServiceProvider ser
                 >= 500 => "server_error",
                 _ => "invalid_request_error",
             };
-            await context.Response.WriteAsJsonAsync(new OpenAiError(new OpenAiErrorDetail(error.Message, type, error.Field, error.Code)), json.OpenAiError, contentType: null, context.RequestAborted);
+            await context.Response.WriteAsJsonAsync(new OpenAiError(new OpenAiErrorDetail(error.Message, type, error.Field, error.Code)), json.OpenAiError, contentType: null, CancellationToken.None);
         }
         else
         {
-            await context.Response.WriteAsJsonAsync(new ErrorResponse(error.Message, error.Kind), json.ErrorResponse, contentType: null, context.RequestAborted);
+            await context.Response.WriteAsJsonAsync(new ErrorResponse(error.Message, error.Kind), json.ErrorResponse, contentType: null, CancellationToken.None);
         }
     }
 }

@@ -8,7 +8,7 @@ namespace SimCse.Cli.Tests;
 /// <summary>The built <c>simcse</c> as a child process.</summary>
 internal static partial class SimCseProcess
 {
-    private const int Interrupt = 2;
+    private const int Interrupt = 2, TerminateSignal = 15;
     private static readonly UTF8Encoding s_utf8 = new(encoderShouldEmitUTF8Identifier: false);
 
     private static string Executable { get; } = Path.Combine(AppContext.BaseDirectory, OperatingSystem.IsWindows() ? "simcse.exe" : "simcse");
@@ -72,7 +72,8 @@ internal static partial class SimCseProcess
         return new Outcome(process.ExitCode, await output, await error);
     }
 
-    private static Process Start((string Name, string Value)? environment, string[] arguments)
+    /// <summary>Starts a command, with a variable in its environment.</summary>
+    public static Process Start((string Name, string Value)? environment, string[] arguments)
     {
         ProcessStartInfo start = new(Executable, arguments)
         {
@@ -91,6 +92,9 @@ internal static partial class SimCseProcess
 
         return Process.Start(start)!;
     }
+
+    /// <summary>Asks a process to stop, as service managers do.</summary>
+    public static void Terminate(Process process) => Assert.Equal(0, Signal(process.Id, TerminateSignal));
 
     [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]

@@ -16,7 +16,7 @@ public class LimitTests
     public async Task Twice_as_many_requests_as_there_are_places_are_served_by_half_and_refused_at_once_by_half()
     {
         const int Places = 6;
-        await using RunningServer server = await RunningServer.StartAsync(RunningServer.DefaultModel, options => options with { MaxConcurrentRequests = Places });
+        await using RunningServer server = await RunningServer.StartAsync(RunningServer.DefaultModel, options => options with { MaxConcurrentRequests = Places, RequestTimeout = TimeSpan.FromMinutes(5) });
         await server.PostedAsync("/embed", """{"inputs": "warm"}""");
         long start = Stopwatch.GetTimestamp();
         (HttpStatusCode Status, TimeSpan Time)[] answers = await Task.WhenAll(Enumerable.Range(0, 2 * Places).Select(async _ =>

@@ -110,7 +110,7 @@ public class OpenAiTests
         await server.RefusedAsync(400, path, """{"input": ["a", 3]}""", "text 1");
         await server.RefusedAsync(400, path, """{"input": [3, "a"]}""", "token 1");
         await server.RefusedAsync(400, path, """{"input": [-1]}""", "token id -1", "0 to ");
-        await server.RefusedAsync(400, path, """{"input": "a", "dimensions": "2"}""", "dimensions", "a whole number");
+        await server.RefusedAsync(400, path, """{"input": "a", "dimensions": "2"}""", "dimensions", "expected a number");
         await server.RefusedAsync(400, path, """{"input": "a", "input": "b"}""", "input");
         await server.RefusedAsync(400, path, """{"input": "a", "encoding_format": "int8"}""", "'int8'", "float or base64");
         await server.RefusedAsync(400, path, """{"input": "\ud800"}""", "input");

@@ -59,7 +59,7 @@ internal static class IndexEndpoints
 /// <param name="Breadth">Candidates that a walk over the graph keeps in view; the index's choice where it is not given.</param>
 /// <param name="Exact">Whether to compare with every entry.</param>
 /// <param name="Highlight">Whether to find the words of each hit that make it one: only with at most 20 hits.</param>
-internal sealed record SearchRequest([property: JsonRequired] TextInputs Query, int? Top, IReadOnlyList<string>? Filter, int? Breadth, bool? Exact, bool? Highlight);
+internal sealed record SearchRequest([property: JsonRequired] TextInputs Query, int? Top = null, IReadOnlyList<string>? Filter = null, int? Breadth = null, bool? Exact = null, bool? Highlight = null);
 
 /// <summary>The hits of each query.</summary>
 internal sealed record SearchResponse(IReadOnlyList<QueryHits> Results);
@@ -83,13 +83,13 @@ internal sealed record Hit(
 internal sealed record WordWeight(int Start, int End, float Weight);
 
 /// <summary>What <c>POST /index/entries</c> takes.</summary>
-internal sealed record AddRequest([property: JsonRequired] IReadOnlyList<EntryJson> Entries, bool? Truncate);
+internal sealed record AddRequest([property: JsonRequired] IReadOnlyList<EntryJson> Entries, bool? Truncate = null);
 
 /// <summary>An entry.</summary>
 /// <param name="Id">What it is called; at most 1,024 characters.</param>
 /// <param name="Text">The text.</param>
 /// <param name="Metadata">Strings, numbers and booleans by name.</param>
-internal sealed record EntryJson([property: JsonRequired] string Id, [property: JsonRequired] string Text, IReadOnlyDictionary<string, MetadataValue>? Metadata);
+internal sealed record EntryJson([property: JsonRequired] string Id, [property: JsonRequired] string Text, IReadOnlyDictionary<string, MetadataValue>? Metadata = null);
 
 /// <summary>What was added.</summary>
 /// <param name="Added">Entries added or replaced.</param>

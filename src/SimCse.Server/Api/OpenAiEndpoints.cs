@@ -67,7 +67,7 @@ internal static class OpenAiEndpoints
 /// <param name="EncodingFormat">float (the default), or base64: the components as little-endian float32.</param>
 /// <param name="Dimensions">The first components of each vector, scaled to length one; all where it is not given.</param>
 /// <param name="User">Taken and not used.</param>
-internal sealed record OpenAiRequest([property: JsonRequired] TextInputs Input, string? Model, string? EncodingFormat, int? Dimensions, string? User);
+internal sealed record OpenAiRequest([property: JsonRequired] TextInputs Input, string? Model = null, string? EncodingFormat = null, int? Dimensions = null, string? User = null);
 
 /// <summary>The vectors of a request, in its order.</summary>
 /// <param name="Data">One for each text.</param>

@@ -34,7 +34,7 @@ internal sealed partial class RequestBody(EmbeddingServerOptions options)
         using CancellationTokenRegistration late = time.Token.UnsafeRegister(static state => ((PipeReader)state!).CancelPendingRead(), reader);
         while (true)
         {
-            ReadResult read = await reader.ReadAsync(context.RequestAborted);
+            ReadResult read = await ReadAsync(reader, context.RequestAborted);
             SequencePosition examined = read.Buffer.End, consumed = read.Buffer.Start;
             try
             {
@@ -59,6 +59,18 @@ internal sealed partial class RequestBody(EmbeddingServerOptions options)
             {
                 reader.AdvanceTo(consumed, examined);
             }
+        }
+    }
+
+    private static async ValueTask<ReadResult> ReadAsync(PipeReader reader, CancellationToken aborted)
+    {
+        try
+        {
+            return await reader.ReadAsync(aborted);
+        }
+        catch (IOException e) when (e is not BadHttpRequestException && !aborted.IsCancellationRequested)
+        {
+            throw RequestException.Invalid($"the body cannot be read: {e.Message}"); // chunks that are none
         }
     }
 
@@ -132,6 +144,11 @@ internal sealed partial class RequestBody(EmbeddingServerOptions options)
             return $"{missing.Groups["names"].Value.Replace('\'', '"')} is missing";
         }
 
+        if (Twice().Match(e.Message) is { Success: true } twice)
+        {
+            return $"\"{twice.Groups["name"].Value}\" is there twice{place}";
+        }
+
         string message = Position().Replace(e.Message, "");
         return message.TrimEnd('.') + place;
     }
@@ -150,6 +167,9 @@ internal sealed partial class RequestBody(EmbeddingServerOptions options)
 
     [GeneratedRegex("token type '\\w+' as a (?<kind>\\w+)", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
     private static partial Regex WrongToken();
+
+    [GeneratedRegex("Duplicate property '(?<name>.*)' encountered", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
+    private static partial Regex Twice();
 
     [GeneratedRegex("missing required properties including: (?<names>.+?)\\.$", RegexOptions.ExplicitCapture, matchTimeoutMilliseconds: 1000)]
     private static partial Regex Missing();

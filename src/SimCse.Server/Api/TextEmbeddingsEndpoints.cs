@@ -116,25 +116,25 @@ internal static class TextEmbeddingsEndpoints
 /// <param name="PromptName">Not known here: null.</param>
 /// <param name="Normalize">Whether vectors are scaled to length one: true where it is not given.</param>
 /// <param name="Dimensions">The first components of each vector; all where it is not given.</param>
-internal sealed record EmbedRequest([property: JsonRequired] TextInputs Inputs, bool? Truncate, string? TruncationDirection, string? PromptName, bool? Normalize, int? Dimensions);
+internal sealed record EmbedRequest([property: JsonRequired] TextInputs Inputs, bool? Truncate = null, string? TruncationDirection = null, string? PromptName = null, bool? Normalize = null, int? Dimensions = null);
 
 /// <summary>What <c>POST /similarity</c> takes.</summary>
-internal sealed record SimilarityRequest([property: JsonRequired] SimilarityInputs Inputs, SimilarityParameters? Parameters);
+internal sealed record SimilarityRequest([property: JsonRequired] SimilarityInputs Inputs, SimilarityParameters? Parameters = null);
 
 /// <summary>One text, and those to compare it with.</summary>
 internal sealed record SimilarityInputs([property: JsonRequired] string SourceSentence, [property: JsonRequired] TextInputs Sentences);
 
 /// <summary>As of <see cref="EmbedRequest"/>.</summary>
-internal sealed record SimilarityParameters(bool? Truncate, string? TruncationDirection, string? PromptName);
+internal sealed record SimilarityParameters(bool? Truncate = null, string? TruncationDirection = null, string? PromptName = null);
 
 /// <summary>What <c>POST /similarity/matrix</c> takes.</summary>
-internal sealed record MatrixRequest([property: JsonRequired] TextInputs Rows, [property: JsonRequired] TextInputs Columns, bool? Truncate);
+internal sealed record MatrixRequest([property: JsonRequired] TextInputs Rows, [property: JsonRequired] TextInputs Columns, bool? Truncate = null);
 
 /// <summary>A row for each of the rows, with the cosine of each column.</summary>
 internal sealed record MatrixResponse(IReadOnlyList<float[]> Cosines);
 
 /// <summary>What <c>POST /tokenize</c> takes.</summary>
-internal sealed record TokenizeRequest([property: JsonRequired] TextInputs Inputs, bool? AddSpecialTokens, string? PromptName);
+internal sealed record TokenizeRequest([property: JsonRequired] TextInputs Inputs, bool? AddSpecialTokens = null, string? PromptName = null);
 
 /// <summary>A token.</summary>
 /// <param name="Id">Its number in the vocabulary.</param>

@@ -140,7 +140,6 @@ internal sealed class BatchQueue : IDisposable
 
             bool alone = _running == 0 && _waiting.Count == 0;
             _running++;
-            _metrics.BatchTaken(batch.Count, tokens);
             return alone;
         }
     }
@@ -161,9 +160,10 @@ internal sealed class BatchQueue : IDisposable
     {
         if (batch.Count == 0)
         {
-            return;
+            return; // all of it was cancelled
         }
 
+        _metrics.BatchTaken(batch.Count, batch.Sum(text => (long)text.Tokens));
         long start = Stopwatch.GetTimestamp();
         try
         {

@@ -22,7 +22,7 @@ export async function show() {
     const share = map.explained.map(part => `${Math.round(part * 100)} %`).join(" and ");
     say("map-status", points.length === 0 ? "The index is empty." : `${points.length.toLocaleString("en")} of ${map.entries.toLocaleString("en")} texts; the two axes show ${share} of the variance.`);
     figure.hidden = points.length === 0;
-    loaded = true;
+    loaded = size().width > 0; // else the view was left meanwhile, and is laid out when it is shown again
     showAll();
   } catch (error) {
     say("map-status", error.message, true);
