@@ -25,6 +25,16 @@ internal static class CliOption
         }
     }, $"one of {string.Join(", ", PoolingNames.All)}");
 
+    /// <summary>The models that a command compares.</summary>
+    public static Option<string[]> Models() => Several("--model", "M…", "model directories, or names in the local Hugging Face cache; the default model where it is not given");
+
+    /// <summary>The poolings that a command reads several models with.</summary>
+    public static Option<string[]> Poolings()
+    {
+        Option<string[]> option = Several("--pooling", "P…", $"of {string.Join(", ", PoolingNames.All)}: one for all models, or one for each in their order; what is stored with the model where it is not given");
+        return option.AcceptOnlyFromAmong([.. PoolingNames.All]);
+    }
+
     /// <summary>How weights are stored and products computed.</summary>
     public static Option<OnnxPrecision?> Precision(string description) =>
         With<OnnxPrecision?>("--precision", "P", $"{string.Join(", ", OnnxPrecisionNames.All)}: {description}", null, OnnxPrecisionNames.Find, $"one of {string.Join(", ", OnnxPrecisionNames.All)}");
@@ -77,6 +87,9 @@ internal static class CliOption
         Option<string> option = new(name) { HelpName = string.Join('|', choices), Description = description, DefaultValueFactory = _ => choices[0] };
         return option.AcceptOnlyFromAmong(choices);
     }
+
+    private static Option<string[]> Several(string name, string helpName, string description) =>
+        new(name) { HelpName = helpName, Description = description, AllowMultipleArgumentsPerToken = true, DefaultValueFactory = _ => [] };
 
     private static Option<T?> With<T>(string name, string helpName, string description, T? byDefault, Func<string, T?> parse, string expected) => new(name)
     {

@@ -4,7 +4,7 @@ namespace SimCse.Cli;
 internal static class ModelLocation
 {
     /// <summary>The base that training starts from where none is named. It is beside the executable, as the default model is.</summary>
-    private const string DefaultBase = "simcse-base";
+    public const string DefaultBase = "simcse-base";
 
     /// <summary>The directory of a model to train.</summary>
     /// <param name="model">As for <see cref="Find"/>; null for the default base.</param>

@@ -23,6 +23,7 @@ internal static class SimCseCommand
             SearchCommand.Create(),
             MineCommand.Create(),
             TokenizeCommand.Create(),
+            PostprocessCommand.Create(),
             ExportCommand.Create(),
             ServeCommand.Create(),
         };

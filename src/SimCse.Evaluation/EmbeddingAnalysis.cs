@@ -1,21 +1,66 @@
-using System.Text;
-using System.Text.Json;
-
 namespace SimCse.Evaluation;
 
+/// <summary>The cosines of the pairs that people scored in one range.</summary>
+/// <param name="Above">Scores above this (the lowest group: from this on).</param>
+/// <param name="UpTo">Scores up to this.</param>
+/// <param name="Cosines">One a pair.</param>
+public sealed record CosineGroup(double Above, double UpTo, IReadOnlyList<double> Cosines)
+{
+    /// <summary>Their mean; 0 where there is no pair.</summary>
+    public double Mean => Cosines.Count > 0 ? Cosines.Average() : 0;
+
+    /// <summary>Their standard deviation (n in the denominator).</summary>
+    public double Deviation => Cosines.Count > 0 ? Math.Sqrt(Cosines.Average(c => Math.Pow(c - Mean, 2))) : 0;
+}
+
 /// <summary>The geometry of a model's vectors on the sentences of one STS set (STS-B dev in the paper).</summary>
-/// <param name="Alignment">See <see cref="Geometry.Alignment"/>.</param>
-/// <param name="Uniformity">See <see cref="Geometry.Uniformity"/>.</param>
-/// <param name="EffectiveRank">See <see cref="Geometry.EffectiveRank"/>.</param>
-/// <param name="MeanCosine">See <see cref="Geometry.MeanCosine"/>.</param>
-/// <param name="SingularValues">Of the raw vectors, the largest scaled to 1: see <see cref="Geometry.SingularSpectrum"/>.</param>
-/// <param name="PositivePairs">The number of pairs behind the alignment.</param>
-/// <param name="Sentences">The number of distinct sentences behind the others.</param>
-public sealed record EmbeddingAnalysis(
-    double Alignment, double Uniformity, double EffectiveRank, double MeanCosine, IReadOnlyList<double> SingularValues, int PositivePairs, int Sentences)
+public sealed record EmbeddingAnalysis
 {
     /// <summary>Pairs scored above this are positive pairs, as in the paper.</summary>
     public const double PositiveBound = 4;
+
+    /// <summary>The k of <see cref="Hubness.Occurrences"/>, or as many as there are others where they are fewer.</summary>
+    public const int Neighbours = 10;
+
+    /// <summary>The bounds of the gold scores of the five groups of the paper's appendix F: 0 to 1, above 1 to 2, and so on.</summary>
+    private static readonly (double Above, double UpTo)[] s_groups = [(double.NegativeInfinity, 1), (1, 2), (2, 3), (3, 4), (4, 5)];
+
+    private EmbeddingAnalysis()
+    {
+    }
+
+    /// <summary>See <see cref="Geometry.Alignment"/>.</summary>
+    public required double Alignment { get; init; }
+
+    /// <summary>See <see cref="Geometry.Uniformity"/>.</summary>
+    public required double Uniformity { get; init; }
+
+    /// <summary>See <see cref="Geometry.EffectiveRank"/>.</summary>
+    public required double EffectiveRank { get; init; }
+
+    /// <summary>See <see cref="Geometry.MeanCosine"/>.</summary>
+    public required double MeanCosine { get; init; }
+
+    /// <summary>Of the raw vectors, the largest scaled to 1: see <see cref="Geometry.SingularSpectrum"/>.</summary>
+    public required IReadOnlyList<double> SingularValues { get; init; }
+
+    /// <summary>See <see cref="SimCse.Evaluation.LengthBias.Of"/>.</summary>
+    public required double LengthBias { get; init; }
+
+    /// <summary>See <see cref="Hubness.Skewness"/>, of the <see cref="Neighbours"/> nearest.</summary>
+    public required double HubnessSkewness { get; init; }
+
+    /// <summary>Of how many others the greatest hub is among the nearest.</summary>
+    public required int LargestHub { get; init; }
+
+    /// <summary>The cosines of the set's pairs in five groups by gold score, the lowest first.</summary>
+    public required IReadOnlyList<CosineGroup> CosineGroups { get; init; }
+
+    /// <summary>The number of pairs behind the alignment.</summary>
+    public required int PositivePairs { get; init; }
+
+    /// <summary>The number of distinct sentences behind the others.</summary>
+    public required int Sentences { get; init; }
 
     /// <summary>Encodes the sentences of a set, each once, and measures.</summary>
     /// <param name="task">STS-B dev, or another set with pairs scored above 4.</param>
@@ -44,39 +89,20 @@ public sealed record EmbeddingAnalysis(
         }
 
         double[] spectrum = Geometry.SingularSpectrum(vectors);
-        return new EmbeddingAnalysis(
-            Geometry.Alignment(vectors, positives),
-            Geometry.Uniformity(vectors),
-            Geometry.EffectiveRank(spectrum),
-            Geometry.MeanCosine(vectors),
-            spectrum,
-            positives.Count,
-            vectors.Count);
-    }
-
-    /// <summary>One JSON document: <c>{"alignment", "uniformity", "effective_rank", "mean_cosine", "singular_values": […], "positive_pairs", "sentences"}</c>.</summary>
-    public string ToJson()
-    {
-        using MemoryStream stream = new();
-        using (Utf8JsonWriter json = new(stream))
+        int[] occurrences = Hubness.Occurrences(vectors, Math.Min(Neighbours, vectors.Count - 1));
+        return new EmbeddingAnalysis
         {
-            json.WriteStartObject();
-            json.WriteNumber("alignment", Math.Round(Alignment, 6));
-            json.WriteNumber("uniformity", Math.Round(Uniformity, 6));
-            json.WriteNumber("effective_rank", Math.Round(EffectiveRank, 4));
-            json.WriteNumber("mean_cosine", Math.Round(MeanCosine, 6));
-            json.WriteStartArray("singular_values");
-            foreach (double value in SingularValues)
-            {
-                json.WriteNumberValue((float)value);
-            }
-
-            json.WriteEndArray();
-            json.WriteNumber("positive_pairs", PositivePairs);
-            json.WriteNumber("sentences", Sentences);
-            json.WriteEndObject();
-        }
-
-        return Encoding.UTF8.GetString(stream.GetBuffer(), 0, (int)stream.Length);
+            Alignment = Geometry.Alignment(vectors, positives),
+            Uniformity = Geometry.Uniformity(vectors),
+            EffectiveRank = Geometry.EffectiveRank(spectrum),
+            MeanCosine = Geometry.MeanCosine(vectors),
+            SingularValues = spectrum,
+            LengthBias = SimCse.Evaluation.LengthBias.Of(task.Sentences, vectors),
+            HubnessSkewness = Hubness.Skewness(occurrences),
+            LargestHub = occurrences.Max(),
+            CosineGroups = [.. s_groups.Select(g => new CosineGroup(Math.Max(0, g.Above), g.UpTo, task.CosinesOfPairs(vectors, g.Above, g.UpTo)))],
+            PositivePairs = positives.Count,
+            Sentences = vectors.Count,
+        };
     }
 }

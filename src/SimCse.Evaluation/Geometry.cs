@@ -125,7 +125,7 @@ public static class Geometry
             throw new InvalidDataException("the vectors hold a component that is not a finite number");
         }
 
-        double[] eigenvalues = SymmetricEigenvalues.Of(Gram(vectors));
+        double[] eigenvalues = SymmetricEigen.Values(Gram(vectors));
         Array.Sort(eigenvalues, (a, b) => b.CompareTo(a));
         double largest = eigenvalues.Length > 0 ? Math.Max(eigenvalues[0], 0) : 0;
         return [.. eigenvalues.Select(e => largest > 0 ? Math.Sqrt(Math.Max(e, 0) / largest) : 0)];
@@ -173,29 +173,9 @@ public static class Geometry
             }
         }
 
-        double[][] gram = [.. Enumerable.Range(0, size).Select(_ => new double[size])];
-        const int Stripe = 16;
-        Parallel.For(0, (size + Stripe - 1) / Stripe, stripe =>
-        {
-            int end = Math.Min(size, (stripe + 1) * Stripe);
-            foreach (double[] row in rows)
-            {
-                for (int i = stripe * Stripe; i < end; i++)
-                {
-                    Span<double> to = gram[i].AsSpan(i);
-                    TensorPrimitives.MultiplyAdd(row.AsSpan(i), row[i], to, to);
-                }
-            }
-        });
-        for (int i = 0; i < size; i++)
-        {
-            for (int j = 0; j < i; j++)
-            {
-                gram[i][j] = gram[j][i];
-            }
-        }
-
-        return gram;
+        GramMatrix gram = new(size);
+        gram.Add(rows);
+        return gram.ToSymmetric();
     }
 
     private static void RequireTwo(EmbeddingMatrix vectors)

@@ -27,6 +27,18 @@ internal static class ReportText
         return Encoding.UTF8.GetString(stream.GetBuffer(), 0, (int)stream.Length);
     }
 
+    /// <summary>The pooling, and what was done to the vectors after it.</summary>
+    public static string PoolingLabel(string pooling, string? postProcessing) => postProcessing is null ? pooling : $"{pooling}, {postProcessing}";
+
+    /// <summary>A field where something was done to the vectors, nothing where not.</summary>
+    public static void WritePostProcessing(Utf8JsonWriter json, string? postProcessing)
+    {
+        if (postProcessing is not null)
+        {
+            json.WriteString("post_processing", postProcessing);
+        }
+    }
+
     /// <summary>The average, what it is over, and what is missing.</summary>
     public static void WriteAverage(Utf8JsonWriter json, double average, IEnumerable<string> over, IReadOnlyList<MissingSet> missing)
     {

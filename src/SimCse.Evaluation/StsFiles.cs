@@ -8,7 +8,7 @@ internal static class StsFiles
 {
     /// <summary>Where under the given folder the sets are looked for, in this order.</summary>
     private static readonly string[] s_places =
-        ["", "sts", "STS", "downstream", "downstream/STS", "data", "data/sts", "data/downstream", "data/downstream/STS", "SentEval/data/downstream", "SentEval/data/downstream/STS"];
+        ["", "sts", "STS", "downstream", "downstream/STS", "data", "data/sts", "data/downstream", "data/downstream/STS", "SentEval/data/downstream", "SentEval/data/downstream/STS", "KorNLUDatasets"];
 
     /// <summary>The years of STS, their subsets, and the official number of pairs of each (SemEval 2012 to 2016; STS13 without SMT, as in SentEval).</summary>
     private static readonly Dictionary<string, (string Name, int Pairs)[]> s_years = new(StringComparer.Ordinal)
@@ -20,7 +20,7 @@ internal static class StsFiles
         ["STS16"] = [("answer-answer", 254), ("headlines", 249), ("plagiarism", 230), ("postediting", 244), ("question-question", 209)],
     };
 
-    /// <summary>The sets of one file: its TSV path, SentEval's path, whether that is SICK's table, the official number of pairs.</summary>
+    /// <summary>The sets of one file: its TSV path, its path as it was published (SentEval, KorNLUDatasets), whether that is SICK's table, the official number of pairs.</summary>
     private static readonly Dictionary<string, (string Table, string SentEval, bool IsSick, int Pairs)> s_single = new(StringComparer.Ordinal)
     {
         ["STSB"] = ("stsb/test.tsv", "STSBenchmark/sts-test.csv", false, 1379),
@@ -29,6 +29,9 @@ internal static class StsFiles
         ["SICKR"] = ("sickr/test.tsv", "SICK/SICK_test_annotated.txt", true, 4927),
         ["SICKR-dev"] = ("sickr/dev.tsv", "SICK/SICK_trial.txt", true, 500),
         ["SICKR-train"] = ("sickr/train.tsv", "SICK/SICK_train.txt", true, 4500),
+        ["KorSTS"] = ("ko/korsts/test.tsv", "KorSTS/sts-test.tsv", false, 1379),
+        ["KorSTS-dev"] = ("ko/korsts/dev.tsv", "KorSTS/sts-dev.tsv", false, 1500),
+        ["KorSTS-train"] = ("ko/korsts/train.tsv", "KorSTS/sts-train.tsv", false, 5749),
     };
 
     /// <summary>Every name there is, in the order of the paper's tables.</summary>
@@ -79,7 +82,8 @@ internal static class StsFiles
 
     private static (StsTask? Task, MissingSet? Missing) FindSingle(string directory, string name)
     {
-        (string table, string sentEval, bool isSick, _) = s_single[name];
+        (string table, string published, bool isSick, _) = s_single[name];
+        bool korean = published.EndsWith(".tsv", StringComparison.Ordinal); // published with a header
         foreach (string place in s_places)
         {
             string path = Path.Combine(directory, place, table);
@@ -88,14 +92,14 @@ internal static class StsFiles
                 return (Single(ReadTable(path, isSick ? 1 : 0, 5)), null);
             }
 
-            path = Path.Combine(directory, place, sentEval);
+            path = Path.Combine(directory, place, published);
             if (File.Exists(path))
             {
-                return (Single(isSick ? ReadWithHeader(path, "relatedness_score", "sentence_A", "sentence_B", 1, 5) : ReadBenchmark(path)), null);
+                return (Single(korean ? ReadTable(path, 0, 5) : isSick ? ReadWithHeader(path, "relatedness_score", "sentence_A", "sentence_B", 1, 5) : ReadBenchmark(path)), null);
             }
         }
 
-        return (null, new MissingSet(name, directory, [table, (isSick ? "" : "STS/") + sentEval + " (SentEval)"], null));
+        return (null, new MissingSet(name, directory, [table, korean ? $"{published} (KorNLUDatasets)" : $"{(isSick ? "" : "STS/")}{published} (SentEval)"], null));
 
         StsTask Single(List<StsPair> pairs) => new(name, [new StsSubset(name, pairs)]);
     }

@@ -23,6 +23,9 @@ public sealed record StsTaskResult(string Name, double All, double Mean, double 
 /// <param name="Remarks">What a reader of the figures should know.</param>
 public sealed record StsReport(string Model, string Pooling, IReadOnlyList<StsTaskResult> Tasks, IReadOnlyList<MissingSet> Missing, IReadOnlyList<string> Remarks)
 {
+    /// <summary>What was done to the vectors before they were judged, and on which texts it was fitted; null for nothing.</summary>
+    public string? PostProcessing { get; init; }
+
     /// <summary>The plain mean of the tasks' 'all' figures, each rounded to two decimals first (the SimCSE repository's table).</summary>
     public double Average => Tasks.Average(t => Math.Round(t.All, 2));
 
@@ -37,6 +40,7 @@ public sealed record StsReport(string Model, string Pooling, IReadOnlyList<StsTa
     {
         json.WriteString("model", Model);
         json.WriteString("pooling", Pooling);
+        ReportText.WritePostProcessing(json, PostProcessing);
         json.WriteStartObject("tasks");
         foreach (StsTaskResult task in Tasks)
         {
@@ -60,13 +64,13 @@ public sealed record StsReport(string Model, string Pooling, IReadOnlyList<StsTa
     });
 
     /// <summary>A Markdown table of the paper's form: a column a task, and the average where there are two tasks or more; below it what is missing.</summary>
-    public string ToMarkdown() => ReportText.Markdown(Model, Pooling, [.. Tasks.Select(t => (t.Name, t.All))], Average, "Spearman × 100", AverageLabel, Missing, Remarks);
+    public string ToMarkdown() => ReportText.Markdown(Model, ReportText.PoolingLabel(Pooling, PostProcessing), [.. Tasks.Select(t => (t.Name, t.All))], Average, "Spearman × 100", AverageLabel, Missing, Remarks);
 
     /// <summary>A table for a terminal: a line a task and subset, with 'all', mean, weighted mean and the number of pairs, then the average and what it is over.</summary>
     public string ToPlainText()
     {
         StringBuilder text = new();
-        text.Append(CultureInfo.InvariantCulture, $"{Model} ({Pooling}), Spearman × 100\n\n");
+        text.Append(CultureInfo.InvariantCulture, $"{Model} ({ReportText.PoolingLabel(Pooling, PostProcessing)}), Spearman × 100\n\n");
         int width = Math.Max(10, Tasks.SelectMany(t => t.Subsets).Select(s => s.Name.Length + 2).DefaultIfEmpty(0).Max());
         text.Append(CultureInfo.InvariantCulture, $"{"task".PadRight(width)}  {"all",6}  {"mean",6}  {"wmean",6}  {"pairs",6}\n");
         foreach (StsTaskResult task in Tasks)

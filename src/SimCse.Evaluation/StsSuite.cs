@@ -1,3 +1,5 @@
+using SimCse.Evaluation.Rivals;
+
 namespace SimCse.Evaluation;
 
 /// <summary>A set that was asked for and is not there.</summary>
@@ -19,7 +21,10 @@ public sealed class StsSuite
     /// <summary>The seven sets of the paper's tables: the test parts of STS12 to STS16, the STS Benchmark and SICK relatedness.</summary>
     public static IReadOnlyList<string> SevenTasks { get; } = ["STS12", "STS13", "STS14", "STS15", "STS16", "STSB", "SICKR"];
 
-    /// <summary>Every name that can be asked for; besides, <c>sts</c> means <see cref="SevenTasks"/>, and STSB-test and SICKR-test mean STSB and SICKR.</summary>
+    /// <summary>Korean semantic textual similarity (Ham et al. 2020): KorSTS, the STS Benchmark in Korean; its dev part and its test part.</summary>
+    public static IReadOnlyList<string> KoreanTasks { get; } = ["KorSTS-dev", "KorSTS"];
+
+    /// <summary>Every name that can be asked for; besides, <c>sts</c> means <see cref="SevenTasks"/>, <c>ko</c> <see cref="KoreanTasks"/>, and STSB-test, SICKR-test and KorSTS-test mean STSB, SICKR and KorSTS.</summary>
     public static IReadOnlyList<string> KnownTasks => StsFiles.Names;
 
     private StsSuite(IReadOnlyList<StsTask> tasks, IReadOnlyList<MissingSet> missing, IReadOnlyList<string> remarks)
@@ -39,7 +44,7 @@ public sealed class StsSuite
     public IReadOnlyList<string> Remarks { get; }
 
     /// <summary>The sets that a list of names means, without looking for files.</summary>
-    /// <param name="suite">Names of <see cref="KnownTasks"/> in any case, and <c>sts</c>, separated by commas.</param>
+    /// <param name="suite">Names of <see cref="KnownTasks"/> in any case, <c>sts</c> and <c>ko</c>, separated by commas.</param>
     /// <exception cref="FormatException">A name is not known; the message lists those that are.</exception>
     public static IReadOnlyList<string> ParseNames(string suite)
     {
@@ -47,11 +52,16 @@ public sealed class StsSuite
         List<string> names = [];
         foreach (string name in suite.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
         {
-            IEnumerable<string> meant = name.Equals("sts", StringComparison.OrdinalIgnoreCase) ? SevenTasks : [KnownName(name)];
+            IEnumerable<string> meant = name.ToUpperInvariant() switch
+            {
+                "STS" => SevenTasks,
+                "KO" => KoreanTasks,
+                _ => [KnownName(name)],
+            };
             names.AddRange(meant.Where(task => !names.Contains(task, StringComparer.Ordinal)));
         }
 
-        return names.Count > 0 ? names : throw new FormatException($"no suite named; expected sts, or some of {string.Join(", ", KnownTasks)}, separated by commas");
+        return names.Count > 0 ? names : throw new FormatException($"no suite named; expected sts, ko, or some of {string.Join(", ", KnownTasks)}, separated by commas");
     }
 
     /// <summary>Finds and reads sets in a folder of data, be it in the TSV layout (sts/STS12/MSRpar.tsv, stsb/test.tsv, sickr/test.tsv) or SentEval's own.</summary>
@@ -98,8 +108,10 @@ public sealed class StsSuite
     /// <param name="encoder">The model.</param>
     /// <param name="model">What the report calls it.</param>
     /// <param name="pooling">What the report calls its pooling, such as <c>avg</c>.</param>
+    /// <param name="postProcessing">Fitted to the sentences of each set, and applied to that set; null for none. (For a map fitted to other texts, <see cref="PostProcessedEncoder"/>.)</param>
     /// <param name="cancellationToken">Passed to the encoder.</param>
-    public StsReport Evaluate(ISentenceEncoder encoder, string model, string pooling, CancellationToken cancellationToken = default)
+    /// <exception cref="InvalidDataException">The post-processing cannot be fitted to a set: see <see cref="PostProcessing.Fit"/>.</exception>
+    public StsReport Evaluate(ISentenceEncoder encoder, string model, string pooling, PostProcessing? postProcessing = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(encoder);
         Dictionary<string, int> rowOf = new(StringComparer.Ordinal);
@@ -122,13 +134,21 @@ public sealed class StsSuite
         }
 
         EmbeddingMatrix vectors = encoder.Encode(sentences, cancellationToken);
-        return new StsReport(model, pooling, [.. Tasks.Select((task, i) => task.Score(vectors, rows[i]))], Missing, Remarks);
+        return new StsReport(model, pooling, [.. Tasks.Select((task, i) => postProcessing is null ? task.Score(vectors, rows[i]) : task.Score(Mapped(task, rows[i])))], Missing, Remarks);
+
+        EmbeddingMatrix Mapped(StsTask task, int[] rowsOfTask)
+        {
+            float[] own = [.. rowsOfTask.SelectMany(row => vectors.RowMemory(row).ToArray())];
+            return postProcessing.FitAndApply(new EmbeddingMatrix(own, rowsOfTask.Length, vectors.Dimensions), task.Name);
+        }
     }
 
     private static string KnownName(string name)
     {
         string plain = name.EndsWith("-test", StringComparison.OrdinalIgnoreCase) ? name[..^"-test".Length] : name;
         return KnownTasks.FirstOrDefault(known => known.Equals(plain, StringComparison.OrdinalIgnoreCase))
-            ?? throw new FormatException($"'{name}' is not a suite or an STS set; expected sts, or some of {string.Join(", ", KnownTasks)}, separated by commas");
+            ?? throw new FormatException(Transfer.TransferSuite.FindNames(name) is not null
+                ? $"'{name}' is of the transfer tasks: they and the STS sets are judged one or the other"
+                : $"'{name}' is not a suite or an STS set; expected sts, ko, or some of {string.Join(", ", KnownTasks)}, separated by commas");
     }
 }

@@ -94,6 +94,13 @@ public sealed class StsTask
     public IReadOnlyList<(int First, int Second)> PairsAbove(double bound) =>
         [.. Enumerable.Range(0, _gold.Length).Where(i => _gold[i] > bound).Select(i => (_first[i], _second[i]))];
 
+    /// <summary>The cosines of the pairs that people scored above a bound and not above another.</summary>
+    internal double[] CosinesOfPairs(EmbeddingMatrix vectors, double above, double upTo)
+    {
+        double[] cosines = Cosines(vectors, rows: null);
+        return [.. cosines.Where((_, i) => _gold[i] > above && _gold[i] <= upTo)];
+    }
+
     internal void RequireRows(EmbeddingMatrix vectors)
     {
         ArgumentNullException.ThrowIfNull(vectors);
@@ -107,14 +114,7 @@ public sealed class StsTask
     /// <param name="rows">The row of each sentence; null where row i is sentence i's.</param>
     internal StsTaskResult Score(EmbeddingMatrix vectors, int[]? rows)
     {
-        double[] cosines = new double[_gold.Length];
-        for (int i = 0; i < cosines.Length; i++)
-        {
-            int first = rows?[_first[i]] ?? _first[i];
-            int second = rows?[_second[i]] ?? _second[i];
-            cosines[i] = Cosine.Of(vectors[first], vectors[second]);
-        }
-
+        double[] cosines = Cosines(vectors, rows);
         List<StsSubsetResult> subsets = [];
         int start = 0;
         foreach (StsSubset subset in Subsets)
@@ -131,6 +131,19 @@ public sealed class StsTask
             WeightedMean: subsets.Sum(s => s.Spearman * s.Pairs) / _gold.Length,
             Pairs: _gold.Length,
             Subsets: subsets.Count == 1 ? [] : subsets);
+    }
+
+    private double[] Cosines(EmbeddingMatrix vectors, int[]? rows)
+    {
+        double[] cosines = new double[_gold.Length];
+        for (int i = 0; i < cosines.Length; i++)
+        {
+            int first = rows?[_first[i]] ?? _first[i];
+            int second = rows?[_second[i]] ?? _second[i];
+            cosines[i] = Cosine.Of(vectors[first], vectors[second]);
+        }
+
+        return cosines;
     }
 
     private static int NumberOf(Dictionary<string, int> known, string sentence)

@@ -7,6 +7,13 @@ namespace Microsoft.Extensions.DependencyInjection;
 /// <summary>Registers a model for dependency injection.</summary>
 public static class SimCseServiceCollectionExtensions
 {
+    /// <summary>The same with the default model, which the package SimCse.Model.Small puts beside the application.</summary>
+    /// <param name="services">The application's services.</param>
+    /// <param name="options">As for <see cref="SentenceEncoder.Load"/>; null for vectors of length one.</param>
+    /// <returns><paramref name="services"/>.</returns>
+    /// <exception cref="DirectoryNotFoundException">The package is not installed.</exception>
+    public static IServiceCollection AddSimCse(this IServiceCollection services, SentenceEncoderOptions? options = null) => services.AddSimCse(DefaultModel.Find(), options);
+
     /// <summary>
     /// Adds one <see cref="SentenceEncoder"/> for the application, also as <see cref="ISentenceEncoder"/> and as
     /// <see cref="IEmbeddingGenerator{TInput, TEmbedding}"/> of <see cref="string"/> and <see cref="Embedding{T}"/> of <see cref="float"/>. It is loaded when it is first asked for, and its vectors have length one

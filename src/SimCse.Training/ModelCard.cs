@@ -31,6 +31,9 @@ public sealed record ModelCard
     /// <summary>What the score is.</summary>
     public required string ScoreName { get; init; }
 
+    /// <summary>Whether a teacher's vectors were learnt.</summary>
+    public bool HasTeacher { get; init; }
+
     /// <summary>The evaluation at that step; null where none was made.</summary>
     public DevelopmentScore? Score { get; init; }
 
@@ -51,7 +54,7 @@ public sealed record ModelCard
 
             # A SimCSE sentence encoder
 
-            {BaseModel} ({Model.Config.Layers} layers × {Model.Config.HiddenSize}), trained {(Options.Objective == TrainingObjective.Jepa ? "by joint-embedding prediction with SIGReg (LeJEPA, arXiv 2511.08544)" : "with the contrastive objective of SimCSE (Gao, Yao, Chen, EMNLP 2021)")}
+            {BaseModel} ({Model.Config.Layers} layers × {Model.Config.HiddenSize}), trained {(HasTeacher ? "to give a teacher's sentence vectors, beside the contrastive objective where the data has pairs" : Options.Objective == TrainingObjective.Jepa ? "by joint-embedding prediction with SIGReg (LeJEPA, arXiv 2511.08544)" : "with the contrastive objective of SimCSE (Gao, Yao, Chen, EMNLP 2021)")}
             by SimCSE for .NET. A sentence becomes {Model.Config.HiddenSize} numbers; compare two by the cosine.
 
             | | |

@@ -26,6 +26,9 @@ public sealed record PretrainingOptions
     /// <summary>Positions of a new encoder.</summary>
     public int MaxPositions { get; init; } = 128;
 
+    /// <summary>How token vectors become a sentence vector that a teacher can be compared with.</summary>
+    public Pooling Pooling { get; init; } = Pooling.Avg;
+
     /// <summary>Sentences a batch.</summary>
     public int BatchSize { get; init; } = 96;
 
@@ -107,7 +110,7 @@ public sealed record PretrainingOptions
     /// <param name="similarityWeight">The weight of the similarities within the batch.</param>
     public TrainingOptions Distillation(double similarityWeight) => new()
     {
-        Pooling = Pooling.Avg,
+        Pooling = Pooling,
         BatchSize = BatchSize,
         LearningRate = LearningRate,
         WarmUpSteps = WarmUpSteps,

@@ -206,6 +206,7 @@ public sealed class SimCseTrainer
             Step = step,
             TotalSteps = total,
             MaxLength = maxLength,
+            HasTeacher = Teacher is not null,
             ScoreName = NameOfScore,
             Score = score,
         };

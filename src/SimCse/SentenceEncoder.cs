@@ -348,7 +348,11 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
             int[] tokens = texts[rows[i]].Ids;
             Span<long> idRow = ids.AsSpan(i * batch.Width, batch.Width);
             Span<long> maskRow = mask.AsSpan(i * batch.Width, batch.Width);
-            TensorPrimitives.ConvertChecked<int, long>(tokens, idRow);
+            for (int t = 0; t < tokens.Length; t++) // a loop: to compile the vectorised conversion costs a first text more than it ever saves
+            {
+                idRow[t] = tokens[t];
+            }
+
             idRow[tokens.Length..].Fill(_padTokenId);
             maskRow[..tokens.Length].Fill(1);
             maskRow[tokens.Length..].Clear();

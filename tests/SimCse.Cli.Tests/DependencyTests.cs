@@ -9,6 +9,7 @@ public class DependencyTests
     {
         ["SimCse"] = [],
         ["SimCse.Extensions.AI"] = ["SimCse"],
+        ["SimCse.Model.Small"] = ["SimCse"],
         ["SimCse.Data"] = ["SimCse"],
         ["SimCse.Search.Sqlite"] = ["SimCse"],
         ["SimCse.Search.PostgreSql"] = ["SimCse"],

@@ -42,7 +42,7 @@ public class JudgeTests
         string data = await WriteDevSetAsync(), plots = Path.Combine(RepositoryPaths.NewTemporaryDirectory(), "plots");
         float[][] vectors = TinyModel.Bert.Pooled("avg");
         JsonObject json = (await SimCseProcess.RunAsync("analyze", "--model", TinyModel.Bert.Directory, "--pooling", "avg", "--data", data, "--output", plots, "--json")).Json();
-        Assert.All(new[] { "spectrum.svg", "alignment-uniformity.svg" }, plot => Assert.EndsWith("</svg>", File.ReadAllText(Path.Combine(plots, plot)).TrimEnd(), StringComparison.Ordinal));
+        Assert.All(new[] { "spectrum.svg", "alignment-uniformity.svg", "cosine-density.svg" }, plot => Assert.EndsWith("</svg>", File.ReadAllText(Path.Combine(plots, plot)).TrimEnd(), StringComparison.Ordinal));
         Assert.Equal(["alignment", "uniformity", "effective_rank", "mean_cosine", "singular_values"], json.Names()[..5]);
 
         // Of unit vectors ‖x − y‖² = 2 − 2 cos(x, y).
@@ -68,6 +68,51 @@ public class JudgeTests
         string[] similarity = ["similarity", "a", "b", "--model", model, "--pooling", "avg"];
         (await SimCseProcess.RunAsync(similarity)).Failed(1, "stored with the pooling cls, not avg", "--allow-other-pooling");
         (await SimCseProcess.RunAsync([.. similarity, "--allow-other-pooling"])).Succeeded();
+    }
+
+    [Fact]
+    public async Task Transfer_gives_the_accuracy_of_classifiers_on_frozen_vectors()
+    {
+        string data = RepositoryPaths.NewTemporaryDirectory();
+        Directory.CreateDirectory(Path.Combine(data, "TREC"));
+        string[] questions = ["label\tsentence", .. Enumerable.Range(0, 600).Select(i => i % 2 == 0 ? $"NUM\thow many {i} are there" : $"HUM\twho wrote the book {i}")];
+        await File.WriteAllLinesAsync(Path.Combine(data, "TREC", "train.tsv"), questions, TestContext.Current.CancellationToken);
+        await File.WriteAllLinesAsync(Path.Combine(data, "TREC", "test.tsv"), questions[..101], TestContext.Current.CancellationToken);
+        string[] command = ["evaluate", "--model", TinyModel.Bert.Directory, "--pooling", "avg", "--suite", "TREC", "--data", data];
+        Outcome outcome = await SimCseProcess.RunAsync([.. command, "--json"]);
+        JsonObject json = outcome.Json();
+        Assert.Equal(["model", "pooling", "tasks", "average", "average_over", "missing", "encoding_seconds", "seconds"], json.Names());
+        JsonObject task = json["tasks"]!["TREC"]!.AsObject();
+        Assert.Equal(["accuracy", "dev", "l2", "train", "test", "seconds"], task.Names());
+        Assert.Equal((600, 100), (task["train"]!.GetValue<int>(), task["test"]!.GetValue<int>()));
+        Assert.Equal(100, task["accuracy"]!.GetValue<double>());
+        Assert.Contains("TREC has 700 examples here and 5952 officially", outcome.Error, StringComparison.Ordinal);
+        (await SimCseProcess.RunAsync([.. command[..^3], "TREC,STS12", "--data", data])).Failed(2, "one or the other");
+    }
+
+    [Fact]
+    public async Task A_model_that_is_written_whitened_scores_what_the_whitened_vectors_score()
+    {
+        string data = await WriteDevSetAsync(), folder = RepositoryPaths.NewTemporaryDirectory(), texts = Path.Combine(folder, "texts.txt"), white = Path.Combine(folder, "white");
+        await File.WriteAllLinesAsync(texts, TinyModel.Bert.Sentences.Select(s => s.Replace('\n', ' ')), TestContext.Current.CancellationToken);
+        string[] judge = ["evaluate", "--suite", "STSB-dev", "--data", data, "--json"], map = ["--whiten", "4", "--fit-on", texts], model = ["--model", TinyModel.Bert.Directory, "--pooling", "avg"];
+        JsonObject mapped = (await SimCseProcess.RunAsync([.. judge, .. model, .. map])).Json();
+        Assert.Equal("whitening 4 fitted on texts.txt", mapped["post_processing"]!.GetValue<string>());
+
+        (await SimCseProcess.RunAsync(["postprocess", .. model, .. map, "--output", white])).Succeeded();
+        Assert.Equal(mapped["average"]!.GetValue<double>(), (await SimCseProcess.RunAsync([.. judge, "--model", white])).Json()["average"]!.GetValue<double>(), 0.01);
+        JsonObject plain = (await SimCseProcess.RunAsync([.. judge, .. model])).Json();
+        Assert.Null(plain["post_processing"]);
+
+        JsonArray models = (await SimCseProcess.RunAsync("analyze", "--model", TinyModel.Bert.Directory, white, "--pooling", "avg", "--data", data, "--json")).Json()["models"]!.AsArray();
+        Assert.Equal(2, models.Count);
+        Assert.Equal(4, models[1]!["singular_values"]!.AsArray().Count);
+        Assert.Equal(5, models[0]!["cosine_groups"]!.AsArray().Count);
+
+        (await SimCseProcess.RunAsync([.. judge, .. model, "--fit-on", texts])).Failed(2, "--fit-on needs --whiten K or --all-but-the-top D");
+        Outcome impossible = await SimCseProcess.RunAsync([.. judge, .. model, "--whiten", "300"]); // after a line on the size of the set
+        Assert.Equal(1, impossible.Status);
+        Assert.Contains("STSB-dev: whitening to 300 components is not possible", impossible.Error, StringComparison.Ordinal);
     }
 
     /// <summary>stsb/dev.tsv over the golden sentences, in a new folder.</summary>

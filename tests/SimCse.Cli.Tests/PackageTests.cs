@@ -24,8 +24,9 @@ public sealed class PackageTests
         }
 
         Assert.Contains("buildTransitive/SimCse.Training.targets", Entries(Package(packages, "SimCse.Training")));
+        await DotnetAsync(folder, "pack", Path.Combine(RepositoryPaths.Root, "src", "SimCse.Model.Small"), "-c", s_configuration, "-o", packages, "--nologo");
+        Assert.Contains("models/simcse-small/onnx/model_int8.onnx", Entries(Package(packages, "SimCse.Model.Small")));
         Directory.CreateDirectory(project);
-        Directory.CreateSymbolicLink(Path.Combine(project, "my-model"), Path.Combine(RepositoryPaths.Root, "models", "simcse-base"));
         await WriteAsync(Path.Combine(project, "NuGet.config"), $"""
             <configuration>
               <config><add key="globalPackagesFolder" value="{Path.Combine(folder, "cache")}" /></config>
@@ -43,6 +44,7 @@ public sealed class PackageTests
               </PropertyGroup>
               <ItemGroup>
                 <PackageReference Include="SimCse" Version="{Version}" />
+                <PackageReference Include="SimCse.Model.Small" Version="{Version}" />
               </ItemGroup>
             </Project>
             """);

@@ -69,6 +69,35 @@ public class TrainTests
     }
 
     [Fact]
+    public async Task A_teacher_is_learnt_by_a_model_and_by_a_new_one_from_vectors_that_are_kept()
+    {
+        string directory = RepositoryPaths.NewTemporaryDirectory(), data = await WriteTextAsync(directory), corpus = Path.Combine(directory, "corpus.txt"), teacher = Path.Combine(directory, "teacher");
+        string vectors = Path.Combine(directory, "teacher.bin"), words = Path.Combine(directory, "words"), small = Path.Combine(directory, "small"), evaluation = Path.Combine(directory, "evaluation.tsv");
+        await File.WriteAllTextAsync(evaluation, "score\tsentence1\tsentence2\n3\tThe DOG sees snow, 0\tthe cat sees rain\n", TestContext.Current.CancellationToken);
+        JsonObject collected = (await SimCseProcess.RunAsync("corpus", "--data", data, "--exclude", evaluation, "--output", corpus, "--json")).Json();
+        Assert.Equal((199, 1), (collected["sentences"]!.GetValue<int>(), collected["overlaps"]!.GetValue<int>()));
+        Assert.Equal(0, (await SimCseProcess.RunAsync("corpus", "--data", corpus, "--exclude", evaluation, "--json")).Json()["overlaps"]!.GetValue<int>());
+        Assert.Equal(1, (await SimCseProcess.RunAsync("corpus", "--data", data, "--exclude", evaluation, "--json")).Json()["overlaps"]!.GetValue<int>());
+        (await SimCseProcess.RunAsync("train", "--model", TinyModel.Bert.Directory, "--data", data, "--output", teacher, "--pooling", "avg", "--max-steps", "1", "--threads", "1")).Succeeded();
+
+        string[] teach = ["--teacher", teacher, "--teacher-vectors", vectors, "--data", corpus, "--max-length", "32", "--threads", "1", "--json"];
+        string[] shape = ["pretrain", .. teach, "--vocab-size", "150", "--hidden-size", "16", "--heads", "2", "--intermediate-size", "32", "--max-positions", "40", "--warmup-steps", "0", "--max-steps", "8"];
+        Assert.Equal(8, (await SimCseProcess.RunAsync([.. shape, "--layers", "0", "--output", words])).Json()["steps"]!.GetValue<int>());
+        DateTime computed = File.GetLastWriteTimeUtc(vectors);
+        (await SimCseProcess.RunAsync([.. shape, "--layers", "1", "--words-from", words, "--pooling", "static_first_last", "--store", "fp16", "--output", small])).Json();
+        (await SimCseProcess.RunAsync(["train", .. teach, "--model", small, "--pooling", "static_first_last", "--max-steps", "2", "--output", Path.Combine(directory, "further")])).Json();
+        Assert.Equal(computed, File.GetLastWriteTimeUtc(vectors)); // read by all three, computed by the first
+        Assert.Equal(await File.ReadAllTextAsync(Path.Combine(words, "vocab.txt"), TestContext.Current.CancellationToken), await File.ReadAllTextAsync(Path.Combine(small, "vocab.txt"), TestContext.Current.CancellationToken));
+        Assert.InRange((await SimCseProcess.RunAsync("similarity", "the dog sees snow", "the dog likes snow", "--model", small, "--json")).Json()["similarity"]!.GetValue<double>(), 0.5, 1);
+
+        Outcome other = await SimCseProcess.RunAsync("pretrain", "--teacher", teacher, "--teacher-vectors", vectors, "--data", data, "--output", Path.Combine(directory, "other"), "--layers", "0");
+        Assert.Equal(1, other.Status);
+        Assert.Contains($"simcse: {vectors}: holds the vectors of other texts", other.Error, StringComparison.Ordinal);
+        (await SimCseProcess.RunAsync("pretrain", "--data", data, "--output", Path.Combine(directory, "masked"), "--layers", "0")).Failed(2, "--layers is 0");
+        (await SimCseProcess.RunAsync("corpus", "--data", data, "--min-words", "9", "--max-words", "8")).Failed(2, "--min-words is 9");
+    }
+
+    [Fact]
     public async Task A_config_file_holds_the_options_and_the_command_line_wins()
     {
         string directory = RepositoryPaths.NewTemporaryDirectory(), output = Path.Combine(directory, "model"), config = Path.Combine(directory, "run.json");

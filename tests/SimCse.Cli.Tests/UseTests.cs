@@ -156,7 +156,7 @@ public class UseTests
     {
         double alike = (await SimCseProcess.RunAsync("similarity", "Reads all lines of a file.", "Reads every line of the file.", "--json")).Json()["similarity"]!.GetValue<double>();
         double unlike = (await SimCseProcess.RunAsync("similarity", "Reads all lines of a file.", "Rotates the matrix by an angle.", "--json")).Json()["similarity"]!.GetValue<double>();
-        Assert.InRange(alike, unlike, 1);
+        Assert.InRange(alike, unlike + 0.3, 1); // all-MiniLM-L6-v2 says 0.95 and 0.17
     }
 
     [Fact]

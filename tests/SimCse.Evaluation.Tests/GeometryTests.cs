@@ -164,7 +164,7 @@ public class GeometryTests
         EmbeddingAnalysis analysis = EmbeddingAnalysis.Of(s_twoPairs, new EmbeddingMatrix([1, 0, 0, 1, -1, 0], 3, 2));
         Assert.Equal(1, analysis.PositivePairs);
         Assert.Equal(2, analysis.Alignment, 1e-6);
-        using JsonDocument json = JsonDocument.Parse(analysis.ToJson());
+        using JsonDocument json = JsonDocument.Parse(new AnalysisReport("twoPairs", [new AnalyzedModel("m", "avg", analysis)]).ToJson());
         Assert.Equal(2, json.RootElement.GetProperty("alignment").GetDouble(), 1e-6);
         Assert.Equal(-1.0 / 3, json.RootElement.GetProperty("mean_cosine").GetDouble(), 1e-6);
         Assert.Equal(Math.Log(((2 * Math.Exp(-4)) + Math.Exp(-8)) / 3), json.RootElement.GetProperty("uniformity").GetDouble(), 1e-6);

@@ -24,7 +24,9 @@ public class PlotTests
         }
 
         Saved("alignment-uniformity-one.svg", AlignmentUniformityPlot.Draw([new("unsupervised, cls", points)]));
-        AlignmentUniformityPlot.Draw([new("a point", [points[0]]), new("nothing", [new(3, double.NaN, 0)])]);
+        string[] models = Texts(Saved("alignment-uniformity-models.svg", AlignmentUniformityPlot.Draw([new("a model", [points[0]]), new("another", [points[1]]), new("nothing", [new(3, double.NaN, 0)])])));
+        Assert.Contains("another", models, StringComparer.Ordinal);
+        Assert.DoesNotContain("step", models, StringComparer.Ordinal);
         Assert.Throws<ArgumentException>(() => AlignmentUniformityPlot.Draw([new("nothing", [])]));
     }
 

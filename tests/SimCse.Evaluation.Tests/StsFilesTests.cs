@@ -53,6 +53,20 @@ public sealed class StsFilesTests : IDisposable
     }
 
     [Theory]
+    [InlineData("ko/korsts/dev.tsv", "ko/korsts/test.tsv")]
+    [InlineData("KorSTS/sts-dev.tsv", "KorSTS/sts-test.tsv")]
+    [InlineData("KorNLUDatasets/KorSTS/sts-dev.tsv", "KorNLUDatasets/KorSTS/sts-test.tsv")]
+    public void The_Korean_sets_are_found_as_tables_and_as_they_were_published(string dev, string test)
+    {
+        Write(dev, "genre\tfilename\tyear\tid\tscore\tsentence1\tsentence2\nmain-captions\tMSRvid\t2012\t1\t4.750\t어린아이가  말을 타고 있다.\t아이가 말을 타고 있다.\n");
+        Write(test, "score\tsentence1\tsentence2\n1\t가\t나\n");
+        StsSuite suite = StsSuite.Load(_directory, "ko");
+        Assert.Empty(suite.Missing);
+        Assert.Equal(new StsPair("어린아이가 말을 타고 있다.", "아이가 말을 타고 있다.", 4.75), suite.Tasks[0].Subsets[0].Pairs[0]);
+        Assert.Equal("KorSTS-dev KorSTS", Joined(suite.Tasks.Select(t => t.Name)));
+    }
+
+    [Theory]
     [InlineData("")]
     [InlineData("sts/")]
     [InlineData("data/")]
@@ -78,7 +92,9 @@ public sealed class StsFilesTests : IDisposable
     {
         Assert.Equal("STS12 STS13 STS14 STS15 STS16 STSB SICKR", Joined(StsSuite.ParseNames("sts")));
         Assert.Equal("STSB SICKR STSB-dev STS12", Joined(StsSuite.ParseNames("stsb-test, SICKR,STSB-DEV,sts12,STSB")));
-        Assert.StartsWith("'STS17' is not a suite or an STS set; expected sts, or some of STS12, STS13", Assert.Throws<FormatException>(() => StsSuite.ParseNames("STS12,STS17")).Message, StringComparison.Ordinal);
+        Assert.StartsWith("'STS17' is not a suite or an STS set; expected sts, ko, or some of STS12, STS13", Assert.Throws<FormatException>(() => StsSuite.ParseNames("STS12,STS17")).Message, StringComparison.Ordinal);
+        Assert.Contains("one or the other", Assert.Throws<FormatException>(() => StsSuite.ParseNames("STS12,transfer")).Message, StringComparison.Ordinal);
+        Assert.Equal(["KorSTS-dev", "KorSTS", "STSB"], StsSuite.ParseNames("ko,stsb-test,korsts-test"));
         Assert.Throws<FormatException>(() => StsSuite.ParseNames(" , "));
     }
 
@@ -87,7 +103,7 @@ public sealed class StsFilesTests : IDisposable
     {
         Assert.Equal($"{_directory}/no: no such folder; expected one that holds STS data",
             Assert.Throws<DirectoryNotFoundException>(() => StsSuite.Load(_directory + "/no")).Message);
-        Assert.Equal($"STSB is not in {_directory}: put stsb/test.tsv, or STS/STSBenchmark/sts-test.csv (SentEval) there (or under sts/, downstream/ or data/ of it)",
+        Assert.Equal($"STSB is not in {_directory}: put stsb/test.tsv, or STS/STSBenchmark/sts-test.csv (SentEval) there (or under sts/, transfer/, downstream/ or data/ of it)",
             Assert.Throws<FileNotFoundException>(() => StsSuite.Load(_directory, "STSB")).Message);
 
         Write("sts/STS13/FNWN.tsv", "score\tsentence1\tsentence2\n3\ta\tb\n");
@@ -162,7 +178,7 @@ public sealed class StsFilesTests : IDisposable
 
             Spearman × 100; average of STS12, STSB (2 of the 3 asked for; not there: SICKR).
 
-            - SICKR is not in d: put sickr/test.tsv there (or under sts/, downstream/ or data/ of it)
+            - SICKR is not in d: put sickr/test.tsv there (or under sts/, transfer/, downstream/ or data/ of it)
 
             - a remark
 

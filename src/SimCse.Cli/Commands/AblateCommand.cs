@@ -16,7 +16,7 @@ internal static class AblateCommand
 
     private static readonly Argument<string> s_study = new Argument<string>("STUDY") { Description = string.Join(", ", Study.Names) }.AcceptOnlyFromAmong([.. Study.Names]);
 
-    private static readonly Option<string?> s_model = CliOption.Model();
+    private static readonly Option<string?> s_model = CliOption.Base();
     private static readonly Option<string> s_output = new("--output") { HelpName = "DIR", Description = "receives NAME.md, NAME.json and NAME.svg, and under runs what they come from", DefaultValueFactory = _ => "ablations" };
     private static readonly Option<string?> s_data = CliOption.Text("--data", "FILE", "sentences of the unsupervised runs; the API documentation of the .NET SDK where it is not given");
     private static readonly Option<string?> s_runningText = CliOption.Text("--running-text", "FILE", "sentences in the order in which they were written, for the study 'objective'; --data where it is not given");
@@ -77,7 +77,7 @@ internal static class AblateCommand
         string output = parsed.GetRequiredValue(s_output);
         int limit = parsed.GetValue(s_sentences)!.Value;
         Quickstart? documentation = parsed.GetValue(s_data) is null || parsed.GetValue(s_evalData) is null ? Quickstart.Read(SdkDocumentation.FindPacks(), cancellationToken) : null;
-        using Checkpoint checkpoint = Checkpoint.Open(ModelLocation.Find(parsed.GetValue(s_model)));
+        using Checkpoint checkpoint = Checkpoint.Open(ModelLocation.FindBase(parsed.GetValue(s_model)));
         StudySources sources = Sources(parsed, checkpoint, documentation, limit, cancellationToken);
         Study study = Study.Named(parsed.GetRequiredValue(s_study), Settings(parsed, sources));
         long[] seeds = [.. Enumerable.Range(1, parsed.GetValue(s_seeds)!.Value).Select(i => (long)i)];
@@ -107,7 +107,7 @@ internal static class AblateCommand
         Log.Info(string.Join('\n', files));
         return ExitStatus.Done;
 
-        StudyReport Report(IReadOnlyList<StudyCell> done) => new(study, done, seeds, LoadedModel.Name(parsed.GetValue(s_model)), runner.ScoreName, Describe(parsed, sources));
+        StudyReport Report(IReadOnlyList<StudyCell> done) => new(study, done, seeds, parsed.GetValue(s_model) ?? ModelLocation.DefaultBase, runner.ScoreName, Describe(parsed, sources));
     }
 
     private static StudySources Sources(ParseResult parsed, Checkpoint checkpoint, Quickstart? documentation, int limit, CancellationToken cancellationToken)

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
 using SimCse.Evaluation;
 using SimCse.Evaluation.Plots;
 
@@ -8,63 +7,94 @@ namespace SimCse.Cli.Commands;
 /// <summary><c>simcse analyze</c>.</summary>
 internal static class AnalyzeCommand
 {
-    private static readonly Option<string?> s_model = CliOption.Model();
+    private static readonly Option<string[]> s_models = CliOption.Models();
+    private static readonly Option<string[]> s_poolings = CliOption.Poolings();
     private static readonly Option<string> s_data = CliOption.Required("--data", "DIR", "the folder with STS-B dev (stsb/dev.tsv, or SentEval's STSBenchmark/sts-dev.csv)");
-    private static readonly Option<Pooling?> s_pooling = CliOption.Pooling("what is stored with the model where it is not given", null);
+    private static readonly PostProcessingSettings s_postProcessing = new(whereNotGiven: "the sentences that are analyzed");
     private static readonly Option<int?> s_threads = CliOption.Threads();
-    private static readonly Option<string?> s_output = CliOption.Text("--output", "DIR", "also draw spectrum.svg and alignment-uniformity.svg there");
-    private static readonly Option<bool> s_json = CliOption.Json("print {\"alignment\", \"uniformity\", \"effective_rank\", \"mean_cosine\", \"singular_values\": […], …}");
+    private static readonly Option<string?> s_output = CliOption.Text("--output", "DIR", "also draw spectrum.svg, alignment-uniformity.svg and cosine-density.svg there");
+    private static readonly Option<bool> s_json = CliOption.Json("print {\"alignment\", \"uniformity\", \"effective_rank\", \"mean_cosine\", \"singular_values\": […], …}; of several models {\"models\": […]}");
+    private static readonly Option<bool> s_markdown = CliOption.Flag("--markdown", "print Markdown tables");
 
     public static Command Create()
     {
-        DocumentedCommand command = new("analyze", "alignment, uniformity, spectrum and mean cosine of a model's vectors")
+        DocumentedCommand command = new("analyze", "how the vectors of a model, or of several, lie in space")
         {
             Details = """
                 Measured on STS-B dev. alignment: the mean squared distance of the unit vectors of pairs scored above 4 (lower is better);
                 uniformity: the log of the mean of exp(-2 squared distance) over all pairs of distinct sentences (lower is better); effective
-                rank: the exponential of the entropy of the singular values; the spectrum is that of the raw vectors, its largest value 1.
+                rank: the exponential of the entropy of the singular values; the spectrum is that of the raw vectors, its largest value 1;
+                length bias: the rank correlation of the cosine with the difference in words; hubness: the skewness of how often a sentence is
+                among the ten nearest of others; gold 0-1 to 4-5: the cosines of pairs by what people scored them.
                 """,
-            Examples = ["simcse analyze --model my-model --data data --output plots"],
+            Examples =
+            [
+                "simcse analyze --model my-model --data data --output plots",
+                "simcse analyze --model bert-base-uncased my-model --pooling avg cls --data data --output plots",
+            ],
         };
         command
-            .With("options", s_model, s_data, s_pooling, s_threads)
-            .With("output", s_json, s_output)
+            .With("options", s_models, s_poolings, s_data, s_threads)
+            .With("rivals without training", s_postProcessing.Options)
+            .With("output", s_json, s_markdown, s_output)
             .SetAction((parsed, cancellationToken) => Task.Run(() => Run(parsed, cancellationToken), CancellationToken.None));
+        s_postProcessing.Validate(command, required: false);
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(s_json) && result.GetValue(s_markdown))
+            {
+                result.AddError("--json and --markdown exclude each other");
+            }
+
+            int models = Math.Max(1, (result.GetValue(s_models) ?? []).Length), poolings = (result.GetValue(s_poolings) ?? []).Length;
+            if (poolings > 1 && poolings != models)
+            {
+                result.AddError($"{poolings} poolings for {models} models; expected one for all, or one for each");
+            }
+        });
         return command;
     }
 
     private static int Run(ParseResult parsed, CancellationToken cancellationToken)
     {
         StsTask task = StsSuite.Load(parsed.GetRequiredValue(s_data), "STSB-dev").Tasks[0];
-        using SentenceEncoder encoder = LoadedModel.ForJudging(parsed.GetValue(s_model), parsed.GetValue(s_pooling), parsed.GetValue(s_threads));
-        EmbeddingAnalysis analysis = EmbeddingAnalysis.Of(task, encoder, cancellationToken);
+        string?[] models = parsed.GetValue(s_models) is { Length: > 0 } given ? [.. given] : new string?[1];
+        string[] poolings = parsed.GetValue(s_poolings) ?? [];
+        AnalysisReport report = new(task.Name, [.. models.Select((model, i) =>
+            Analyze(parsed, task, model, poolings.Length == 0 ? null : PoolingNames.Parse(poolings[poolings.Length == 1 ? 0 : i]), cancellationToken))]);
         if (parsed.GetValue(s_output) is { } folder)
         {
             Directory.CreateDirectory(folder);
-            Draw(folder, $"{LoadedModel.Name(parsed.GetValue(s_model))} ({encoder.Pooling.ToName()})", analysis);
+            Draw(folder, report);
         }
 
-        TextWriter output = parsed.InvocationConfiguration.Output;
-        if (parsed.GetValue(s_json))
-        {
-            output.WriteLine(analysis.ToJson());
-            return ExitStatus.Done;
-        }
-
-        output.WriteLine($"{LoadedModel.Name(parsed.GetValue(s_model))} ({encoder.Pooling.ToName()}) on {task.Name}: {analysis.Sentences} sentences, {analysis.PositivePairs} positive pairs");
-        output.WriteLine();
-        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"alignment       {analysis.Alignment:0.0000}"));
-        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"uniformity      {analysis.Uniformity:0.0000}"));
-        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"effective rank  {analysis.EffectiveRank:0.0} of {encoder.Dimensions}"));
-        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"mean cosine     {analysis.MeanCosine:0.0000}"));
-        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"singular values {string.Join(" ", analysis.SingularValues.Take(8).Select(v => v.ToString("0.000", CultureInfo.InvariantCulture)))} …"));
+        parsed.InvocationConfiguration.Output.WriteLine(
+            (parsed.GetValue(s_json) ? report.ToJson() : parsed.GetValue(s_markdown) ? report.ToMarkdown() : report.ToPlainText()).TrimEnd());
         return ExitStatus.Done;
     }
 
-    private static void Draw(string folder, string name, EmbeddingAnalysis analysis)
+    private static AnalyzedModel Analyze(ParseResult parsed, StsTask task, string? model, Pooling? pooling, CancellationToken cancellationToken)
     {
-        SpectrumPlot.Draw([new NamedSpectrum(name, analysis.SingularValues)]).Save(Path.Combine(folder, "spectrum.svg"));
-        AlignmentUniformityPlot.Draw([new AlignmentUniformityRun(name, [new AlignmentUniformityPoint(0, analysis.Alignment, analysis.Uniformity)])], "Alignment against uniformity")
-            .Save(Path.Combine(folder, "alignment-uniformity.svg"));
+        using SentenceEncoder encoder = LoadedModel.ForJudging(model, pooling, parsed.GetValue(s_threads));
+        EmbeddingMatrix vectors = encoder.Encode(task.Sentences, cancellationToken);
+        if (s_postProcessing.Asked(parsed) is { } postProcessing)
+        {
+            vectors = s_postProcessing.Fitted(parsed, encoder, cancellationToken)?.Apply(vectors) ?? postProcessing.FitAndApply(vectors, task.Name);
+        }
+
+        string label = encoder.Pooling.ToName() + (s_postProcessing.Label(parsed, task.Name) is { } done ? $", {done}" : "");
+        return new AnalyzedModel(LoadedModel.Name(model), label, EmbeddingAnalysis.Of(task, vectors));
     }
+
+    private static void Draw(string folder, AnalysisReport report)
+    {
+        (string Name, EmbeddingAnalysis Analysis)[] models = [.. report.Models.Select(m => ($"{ShortName(m.Model)} ({m.Pooling})", m.Analysis))];
+        SpectrumPlot.Draw([.. models.Select(m => new NamedSpectrum(m.Name, m.Analysis.SingularValues))]).Save(Path.Combine(folder, "spectrum.svg"));
+        AlignmentUniformityPlot.Draw([.. models.Select(m => new AlignmentUniformityRun(m.Name, [new AlignmentUniformityPoint(0, m.Analysis.Alignment, m.Analysis.Uniformity)]))], "Alignment against uniformity")
+            .Save(Path.Combine(folder, "alignment-uniformity.svg"));
+        CosineDensityPlot.Draw([.. models.Select(m => new NamedCosineGroups(m.Name, m.Analysis.CosineGroups))]).Save(Path.Combine(folder, "cosine-density.svg"));
+    }
+
+    /// <summary>The last part of a directory's path.</summary>
+    private static string ShortName(string model) => Path.GetFileName(Path.TrimEndingDirectorySeparator(model)) is { Length: > 0 } name ? name : model;
 }

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using SimCse.Evaluation;
+using SimCse.Evaluation.Rivals;
 using SimCse.Evaluation.Transfer;
 
 namespace SimCse.Cli.Commands;
@@ -11,12 +12,13 @@ internal static class EvaluateCommand
     private static readonly Option<string> s_suite = new("--suite")
     {
         HelpName = "SUITE",
-        Description = $"sts (the paper's seven sets), or some of {string.Join(", ", StsSuite.KnownTasks)}, separated by commas; or transfer (the seven tasks), or some of {string.Join(", ", TransferSuite.KnownTasks)}",
+        Description = $"sts (the paper's seven sets), ko (KorSTS), or some of {string.Join(", ", StsSuite.KnownTasks)}, separated by commas; or transfer (the seven tasks), or some of {string.Join(", ", TransferSuite.KnownTasks)}",
         DefaultValueFactory = _ => "sts",
     };
 
     private static readonly Option<string> s_data = CliOption.Required("--data", "DIR", "the folder with the sets, in the TSV layout (sts/STS12/MSRpar.tsv, stsb/test.tsv) or SentEval's own");
     private static readonly Option<Pooling?> s_pooling = CliOption.Pooling("what is stored with the model where it is not given", null);
+    private static readonly PostProcessingSettings s_postProcessing = new(whereNotGiven: "each set's own sentences");
     private static readonly Option<int?> s_threads = CliOption.Threads();
     private static readonly Option<bool> s_json = CliOption.Json("print {\"model\", \"pooling\", \"tasks\": {NAME: {\"all\", \"mean\", \"wmean\", \"pairs\", \"subsets\"} or {\"accuracy\", \"dev\", …}}, \"average\", …}");
     private static readonly Option<bool> s_markdown = CliOption.Flag("--markdown", "print a Markdown table");
@@ -38,12 +40,15 @@ internal static class EvaluateCommand
                 "simcse evaluate --model my-model --suite sts --data data",
                 "simcse evaluate --model bert-base-uncased --pooling avg_first_last --suite STS12,STSB --data SentEval/data --json",
                 "simcse evaluate --model my-model --suite transfer --data data",
+                "simcse evaluate --model bert-base-uncased --pooling avg_first_last --whiten 256 --suite sts --data data",
             ],
         };
         command
             .With("options", s_model, s_suite, s_data, s_pooling, s_threads)
+            .With("rivals without training", s_postProcessing.Options)
             .With("output", s_json, s_markdown)
             .SetAction((parsed, cancellationToken) => Task.Run(() => Run(parsed, cancellationToken), CancellationToken.None));
+        s_postProcessing.Validate(command, required: false);
         command.Validators.Add(result =>
         {
             if (result.GetValue(s_json) && result.GetValue(s_markdown))
@@ -73,7 +78,8 @@ internal static class EvaluateCommand
         StsSuite suite = StsSuite.Load(parsed.GetRequiredValue(s_data), name);
         Warn(suite.Missing, suite.Remarks);
         using SentenceEncoder encoder = Load(parsed);
-        StsReport report = suite.Evaluate(encoder, LoadedModel.Name(parsed.GetValue(s_model)), encoder.Pooling.ToName(), cancellationToken);
+        (ISentenceEncoder judged, PostProcessing? perSet) = PostProcessed(parsed, encoder, cancellationToken);
+        StsReport report = suite.Evaluate(judged, LoadedModel.Name(parsed.GetValue(s_model)), encoder.Pooling.ToName(), perSet, cancellationToken) with { PostProcessing = Label(parsed) };
         return (report.ToJson(), report.ToMarkdown(), report.ToPlainText());
     }
 
@@ -82,11 +88,19 @@ internal static class EvaluateCommand
         TransferSuite suite = TransferSuite.Load(parsed.GetRequiredValue(s_data), name);
         Warn(suite.Missing, suite.Remarks);
         using SentenceEncoder encoder = Load(parsed);
-        TransferReport report = suite.Evaluate(encoder, LoadedModel.Name(parsed.GetValue(s_model)), encoder.Pooling.ToName(), parsed.GetValue(s_threads), new LogLines(), cancellationToken);
+        (ISentenceEncoder judged, PostProcessing? perSet) = PostProcessed(parsed, encoder, cancellationToken);
+        TransferReport report = suite.Evaluate(
+            judged, LoadedModel.Name(parsed.GetValue(s_model)), encoder.Pooling.ToName(), perSet, parsed.GetValue(s_threads), new LogLines(), cancellationToken) with { PostProcessing = Label(parsed) };
         return (report.ToJson(), report.ToMarkdown(), report.ToPlainText());
     }
 
     private static SentenceEncoder Load(ParseResult parsed) => LoadedModel.ForJudging(parsed.GetValue(s_model), parsed.GetValue(s_pooling), parsed.GetValue(s_threads));
+
+    /// <summary>A map that is fitted to texts of the user's goes with the encoder; one that is fitted to what is judged is left to the suite.</summary>
+    private static (ISentenceEncoder Judged, PostProcessing? PerSet) PostProcessed(ParseResult parsed, SentenceEncoder encoder, CancellationToken cancellationToken) =>
+        s_postProcessing.Fitted(parsed, encoder, cancellationToken) is { } map ? (new PostProcessedEncoder(encoder, map), null) : (encoder, s_postProcessing.Asked(parsed));
+
+    private static string? Label(ParseResult parsed) => s_postProcessing.Label(parsed, whereNotGiven: "each set");
 
     private static void Warn(IEnumerable<MissingSet> missing, IEnumerable<string> remarks)
     {

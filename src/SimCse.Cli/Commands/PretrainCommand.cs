@@ -23,6 +23,8 @@ internal static class PretrainCommand
     private static readonly Option<bool> s_resume = CliOption.Flag("--resume", "go on with the run that is saved in --output");
 
     private static readonly TeacherOptions s_teacher = new("they take the place of masked-language modelling, and the result is a sentence encoder", s_distillation.SimilarityWeight);
+    private static readonly Option<string?> s_words = CliOption.Text("--words-from", "M", "with --teacher: a model whose tokenizer and table of words the new encoder starts from, such as one of 0 layers; else the words start from the teacher");
+    private static readonly Option<Pooling?> s_pooling = CliOption.Pooling("with --teacher: how token vectors become a sentence's", s_defaults.Pooling);
     private static readonly Option<string?> s_evalData = CliOption.Text("--eval-data", "DIR", "with --teacher: a folder with STS-B dev, to keep the weights that are best there instead of the last");
 
     private static readonly Option<int?> s_vocabSize = CliOption.Whole("--vocab-size", "N", "entries of the vocabulary that is learnt", s_defaults.VocabularySize);
@@ -67,7 +69,7 @@ internal static class PretrainCommand
         };
         command
             .With("what to train on", s_data, s_sdkDocs, s_output, s_tokenizer, s_resume, ConfigFile.Option)
-            .With("distillation", [.. s_teacher.All, s_evalData])
+            .With("distillation", [.. s_teacher.All, s_words, s_pooling, s_evalData])
             .With("shape", s_vocabSize, s_layers, s_hiddenSize, s_heads, s_intermediateSize, s_maxPositions)
             .With("schedule", s_batchSize, s_learningRate, s_warmUpSteps, s_weightDecay, s_maxLength, s_mlmProbability, s_dropout, s_epochs, s_maxSteps, s_evalSteps, s_seed)
             .With("running", s_precision, s_store, s_threads, s_json)
@@ -86,7 +88,8 @@ internal static class PretrainCommand
         string[] files = parsed.GetValue(s_data) ?? [];
         (PretrainingTexts texts, string name) = PretrainingTexts.Load(files, parsed.GetValue(s_sdkDocs), cancellationToken);
         Log.Info($"{texts.Sentences.Count:N0} distinct sentences");
-        string tokenizer = parsed.GetValue(s_tokenizer) ?? PretrainingTexts.LearnVocabulary(texts.Sentences, options, output, cancellationToken);
+        string? words = parsed.GetValue(s_words) is { } named ? ModelLocation.Find(named) : null;
+        string tokenizer = words ?? parsed.GetValue(s_tokenizer) ?? PretrainingTexts.LearnVocabulary(texts.Sentences, options, output, cancellationToken);
         TensorType store = string.Equals(parsed.GetValue(s_store), "fp16", StringComparison.Ordinal) ? TensorType.F16 : TensorType.F32;
         if (s_teacher.Directory(parsed) is { } teacher)
         {
@@ -108,7 +111,16 @@ internal static class PretrainCommand
         using TeacherVectors vectors = s_teacher.Vectors(parsed, teacher, output, () => texts.InOrder, parsed.GetValue(s_threads), cancellationToken);
         TeacherTargets targets = TeacherOptions.Targets(vectors, options.HiddenSize);
         string untrained = Path.Combine(output, "run", "untrained");
-        StudentModel.Write(untrained, tokenizerDirectory, options, teacher, Path.Combine(output, "run", "vocabulary.bin"), targets, cancellationToken);
+        if (parsed.GetValue(s_words) is null)
+        {
+            StudentModel.Write(untrained, tokenizerDirectory, options, teacher, Path.Combine(output, "run", "vocabulary.bin"), targets, cancellationToken);
+        }
+        else
+        {
+            using Checkpoint source = Checkpoint.Open(tokenizerDirectory);
+            StudentModel.Write(untrained, options, source);
+        }
+
         Tokenizer tokenizer = Tokenizer.Load(tokenizerDirectory);
         using Checkpoint checkpoint = Checkpoint.Open(untrained);
         using TrainingCorpus corpus = TrainingCorpus.Tokenize(texts.InOrder.Select(t => (IReadOnlyList<string>)[t]), tokenizer, options.MaxLength, cancellationToken);
@@ -139,6 +151,7 @@ internal static class PretrainCommand
             WeightDecay = parsed.GetValue(s_weightDecay)!.Value,
             MaxLength = parsed.GetValue(s_maxLength)!.Value,
             MlmProbability = parsed.GetValue(s_mlmProbability)!.Value,
+            Pooling = parsed.GetValue(s_pooling)!.Value,
             Dropout = parsed.GetValue(s_dropout)!.Value,
             Epochs = parsed.GetValue(s_epochs)!.Value,
             MaxSteps = parsed.GetValue(s_maxSteps),

@@ -13,7 +13,7 @@ public sealed record AlignmentUniformityRun(string Name, IReadOnlyList<Alignment
 
 /// <summary>
 /// Alignment against uniformity along training, as in figure 2 of the SimCSE paper: a run moves to the left as its vectors spread, and up as positive
-/// pairs part. Points are coloured by step; a square marks a run's start, a diamond its end.
+/// pairs part. Points are coloured by step; a square marks a run's start, a diamond its end. Where every run is one point, each is a model, and has a colour.
 /// </summary>
 public static class AlignmentUniformityPlot
 {
@@ -31,6 +31,11 @@ public static class AlignmentUniformityPlot
         PlotModel model = Plot.NewModel(title, "lower is better on both axes");
         model.Axes.Add(Plot.Styled(new LinearAxis { Position = AxisPosition.Bottom, MinimumPadding = 0.08, MaximumPadding = 0.08 }, "uniformity"));
         model.Axes.Add(Plot.Styled(new LinearAxis { Position = AxisPosition.Left, MinimumPadding = 0.08, MaximumPadding = 0.08 }, "alignment"));
+        if (runs.All(run => run.Points.Count(IsFinite) <= 1))
+        {
+            return Render(model, runs);
+        }
+
         int last = Math.Max(1, runs.SelectMany(r => r.Points).Max(p => p.Step));
         model.Axes.Add(new LinearColorAxis
         {
@@ -72,6 +77,21 @@ public static class AlignmentUniformityPlot
 
         model.Series.Add(starts);
         model.Series.Add(ends);
+        return Plot.Render(model, 760, 560);
+    }
+
+    /// <summary>Models side by side: a point each.</summary>
+    private static Plot Render(PlotModel model, IReadOnlyList<AlignmentUniformityRun> runs)
+    {
+        model.Legends.Add(Plot.NewLegend(LegendPlacement.Outside, LegendPosition.BottomCenter));
+        foreach ((int i, AlignmentUniformityRun run) in runs.Index())
+        {
+            LineSeries point = Marks(run.Name, MarkerType.Circle);
+            point.MarkerFill = Plot.Colour(i);
+            point.Points.AddRange(run.Points.Where(IsFinite).Select(p => new DataPoint(p.Uniformity, p.Alignment)));
+            model.Series.Add(point);
+        }
+
         return Plot.Render(model, 760, 560);
     }
 

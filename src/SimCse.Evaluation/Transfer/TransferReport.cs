@@ -13,6 +13,9 @@ namespace SimCse.Evaluation.Transfer;
 public sealed record TransferReport(
     string Model, string Pooling, IReadOnlyList<TransferTaskResult> Tasks, IReadOnlyList<MissingSet> Missing, IReadOnlyList<string> Remarks, double EncodingSeconds)
 {
+    /// <summary>What was done to the vectors before they were judged, and on which texts it was fitted; null for nothing.</summary>
+    public string? PostProcessing { get; init; }
+
     /// <summary>The plain mean of the tasks' accuracies, each rounded to two decimals first.</summary>
     public double Average => Tasks.Average(t => Math.Round(t.Accuracy, 2));
 
@@ -29,6 +32,7 @@ public sealed record TransferReport(
     {
         json.WriteString("model", Model);
         json.WriteString("pooling", Pooling);
+        ReportText.WritePostProcessing(json, PostProcessing);
         json.WriteStartObject("tasks");
         foreach (TransferTaskResult task in Tasks)
         {
@@ -56,13 +60,13 @@ public sealed record TransferReport(
 
     /// <summary>A Markdown table of the paper's form: a column a task, and the average where there are two tasks or more; below it the time and what is missing.</summary>
     public string ToMarkdown() => ReportText.Markdown(
-        Model, Pooling, [.. Tasks.Select(t => (t.Name, t.Accuracy))], Average, "Accuracy in per cent", AverageLabel, Missing, [.. Remarks, TimeLine]);
+        Model, ReportText.PoolingLabel(Pooling, PostProcessing), [.. Tasks.Select(t => (t.Name, t.Accuracy))], Average, "Accuracy in per cent", AverageLabel, Missing, [.. Remarks, TimeLine]);
 
     /// <summary>A table for a terminal: a line a task, with the accuracy, that on dev, the numbers of examples and the time, then the average and what it is over.</summary>
     public string ToPlainText()
     {
         StringBuilder text = new();
-        text.Append(CultureInfo.InvariantCulture, $"{Model} ({Pooling}), accuracy in per cent\n\n{"task",-6}  {"test",6}  {"dev",6}  {"train",6}  {"tested",6}  {"seconds",7}\n");
+        text.Append(CultureInfo.InvariantCulture, $"{Model} ({ReportText.PoolingLabel(Pooling, PostProcessing)}), accuracy in per cent\n\n{"task",-6}  {"test",6}  {"dev",6}  {"train",6}  {"tested",6}  {"seconds",7}\n");
         foreach (TransferTaskResult task in Tasks)
         {
             text.Append(CultureInfo.InvariantCulture, $"{task.Name,-6}  {ReportText.Figure(task.Accuracy),6}  {ReportText.Figure(task.DevAccuracy),6}  {task.TrainExamples,6}  {task.TestExamples,6}  {task.Seconds,7:0.0}\n");

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using SimCse.Evaluation.Rivals;
 
 namespace SimCse.Evaluation.Transfer;
 
@@ -77,11 +78,12 @@ public sealed class TransferSuite
     /// <param name="encoder">Its raw vectors are used.</param>
     /// <param name="model">What the report calls it.</param>
     /// <param name="pooling">What the report calls its pooling, such as <c>avg</c>.</param>
+    /// <param name="postProcessing">Fitted to the texts of each task, without their classes, and applied to that task; null for none.</param>
     /// <param name="threads">The classifiers fitted side by side; null for as many as there are processors.</param>
     /// <param name="progress">Told how it goes, a line at a time.</param>
     /// <param name="cancellationToken">Passed to the encoder, and looked at between passes over the examples.</param>
-    /// <exception cref="InvalidDataException">A vector is not finite.</exception>
-    public TransferReport Evaluate(ISentenceEncoder encoder, string model, string pooling, int? threads = null, IProgress<string>? progress = null, CancellationToken cancellationToken = default)
+    /// <exception cref="InvalidDataException">A vector is not finite, or the post-processing cannot be fitted.</exception>
+    public TransferReport Evaluate(ISentenceEncoder encoder, string model, string pooling, PostProcessing? postProcessing = null, int? threads = null, IProgress<string>? progress = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(encoder);
         List<TransferTaskResult> results = [];
@@ -91,6 +93,7 @@ public sealed class TransferSuite
             progress?.Report($"{task.Name}: encoding {task.Texts.Count} texts");
             long start = Stopwatch.GetTimestamp();
             EmbeddingMatrix vectors = encoder.Encode(task.Texts, cancellationToken);
+            vectors = postProcessing?.FitAndApply(vectors, task.Name) ?? vectors;
             double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
             encoding += seconds;
             progress?.Report(FormattableString.Invariant($"{task.Name}: encoded in {seconds:0.0} s, fitting"));

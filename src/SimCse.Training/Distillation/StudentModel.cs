@@ -5,13 +5,40 @@ using SimCse.Training.Modeling;
 
 namespace SimCse.Training.Distillation;
 
-/// <summary>A new encoder as a model directory, to be trained to give a teacher's vectors: weights at random, as BERT's are drawn, but for the words, which start from what the teacher says of each alone.</summary>
+/// <summary>
+/// A new encoder as a model directory, to be trained to give a teacher's vectors: weights at random, as BERT's are drawn, but for the table of words, which starts from what the teacher says of each alone, or
+/// from another student's.
+/// </summary>
 public static class StudentModel
 {
-    private static readonly SentenceModules s_averaged = new(Pooling.Avg, Head: null, Normalize: true, MaxSequenceLength: null, LowerCase: null);
+    private const string Embeddings = "embeddings.";
+
+    /// <summary>Writes a student whose table of words, positions and layer norm over them are those of another one, such as one without layers.</summary>
+    /// <param name="directory">Where; a model that is there is replaced.</param>
+    /// <param name="options">Shape and seed; vocabulary and positions are those of <paramref name="source"/>.</param>
+    /// <param name="source">The other student.</param>
+    /// <exception cref="InvalidDataException">Its vectors have another width.</exception>
+    public static void Write(string directory, PretrainingOptions options, Checkpoint source)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(source);
+        if (source.Config.HiddenSize != options.HiddenSize)
+        {
+            throw new InvalidDataException($"{source.Directory}: its token vectors have {source.Config.HiddenSize} components; expected {options.HiddenSize}, as --hidden-size says");
+        }
+
+        EncoderConfig config = options.Encoder(Tokenizer.Load(source.Directory)) with { MaxPositions = source.Config.MaxPositions };
+        using SimCseModel model = SimCseModel.FromConfig(config, options.Pooling, Precision.Fp32, options.Seed);
+        foreach (TensorEntry tensor in EncoderTensors.For(config).Where(t => t.Name.StartsWith(Embeddings, StringComparison.Ordinal)))
+        {
+            model.Parameters.Write(tensor.Name, source.ReadEncoderTensor(tensor.Name));
+        }
+
+        Write(directory, source.Directory, model);
+    }
 
     /// <summary>
-    /// Writes the directory. The vector of a word is P (t − t̄), scaled so that its components deviate by four times the initialiser range, with t the teacher's vector of the token's text, t̄ the mean over the
+    /// Writes a student whose words start from the teacher. The vector of a word is P (t − t̄), scaled so that its components deviate by four times the initialiser range, with t the teacher's vector of the token's text, t̄ the mean over the
     /// vocabulary and P the projection of the targets. Special tokens are drawn like everything else.
     /// </summary>
     /// <param name="directory">Where; a model that is there is replaced.</param>
@@ -28,7 +55,7 @@ public static class StudentModel
         ArgumentNullException.ThrowIfNull(targets);
         Tokenizer tokenizer = Tokenizer.Load(tokenizerDirectory);
         EncoderConfig config = options.Encoder(tokenizer);
-        using SimCseModel model = SimCseModel.FromConfig(config, Pooling.Avg, Precision.Fp32, options.Seed);
+        using SimCseModel model = SimCseModel.FromConfig(config, options.Pooling, Precision.Fp32, options.Seed);
         int[] words = [.. Enumerable.Range(0, tokenizer.VocabularySize).Where(id => !tokenizer.IsSpecial(id))];
         using (TeacherVectors vectors = TeacherVectors.Compute(vocabularyFile, teacherDirectory, () => words.Select(id => TextOf(tokenizer.TokenOf(id))), cancellationToken: cancellationToken))
         {
@@ -44,14 +71,15 @@ public static class StudentModel
             model.Parameters.Write(EncoderTensors.WordEmbeddings, table);
         }
 
-        CheckpointWriter.Write(directory, new CheckpointContents
-        {
-            Source = tokenizerDirectory,
-            Tensors = [.. EncoderTensors.For(config).Select(t => TensorToWrite.FromFloats(t.Name, t.Shape, () => model.Parameters.Read(t.Name)))],
-            Modules = s_averaged,
-            Files = new Dictionary<string, ReadOnlyMemory<byte>>(StringComparer.Ordinal) { ["config.json"] = config.ToJson() },
-        });
+        Write(directory, tokenizerDirectory, model);
     }
+
+    private static void Write(string directory, string tokenizerDirectory, SimCseModel model) => CheckpointWriter.Write(directory, new CheckpointContents
+    {
+        Source = tokenizerDirectory,
+        Tensors = [.. EncoderTensors.For(model.Config).Select(t => TensorToWrite.FromFloats(t.Name, t.Shape, () => model.Parameters.Read(t.Name)))],
+        Files = new Dictionary<string, ReadOnlyMemory<byte>>(StringComparer.Ordinal) { ["config.json"] = model.Config.ToJson() },
+    });
 
     /// <summary>What a piece of a word is as a text: without WordPiece's mark of a continuation.</summary>
     private static string TextOf(string token) => token.StartsWith("##", StringComparison.Ordinal) ? token[2..] : token;

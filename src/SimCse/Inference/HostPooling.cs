@@ -39,23 +39,33 @@ internal sealed record HostPooling(bool Tokens, Pooling Pooling, DenseHead? Head
         if (Head is { } head)
         {
             Span<float> y = new float[head.OutFeatures]; // (out)
-            for (int i = 0; i < y.Length; i++)
-            {
-                y[i] = TensorPrimitives.Dot(head.Weight.AsSpan(i * head.InFeatures, head.InFeatures), pooled) + head.Bias[i];
-            }
-
-            if (head.Tanh)
-            {
-                TensorPrimitives.Tanh(y, y);
-            }
-
+            head.Apply(pooled, y);
             pooled = y;
         }
 
         pooled[..Dimensions].CopyTo(vector);
-        if (Normalize && TensorPrimitives.Norm(vector) is > 0 and float length)
+        if (Normalize)
         {
-            TensorPrimitives.Divide(vector, length, vector);
+            ScaleToLengthOne(vector);
+        }
+    }
+
+    /// <summary>A vector of zeros stays. Plain loops: the first text waits for what the vectorised ones take to compile.</summary>
+    private static void ScaleToLengthOne(Span<float> vector)
+    {
+        float squares = 0;
+        foreach (float x in vector)
+        {
+            squares += x * x;
+        }
+
+        if (squares > 0)
+        {
+            float length = MathF.Sqrt(squares);
+            for (int i = 0; i < vector.Length; i++)
+            {
+                vector[i] /= length;
+            }
         }
     }
 }

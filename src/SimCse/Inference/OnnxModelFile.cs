@@ -62,10 +62,21 @@ internal sealed class OnnxModelFile : IDisposable
     public static string PlaceOf(string directory, OnnxPrecision precision) => System.IO.Path.Combine(directory, "onnx", Array.Find(s_names, n => n.Precision == precision).Name);
 
     /// <summary>The ONNX file of a directory, the best precision first where none is asked for; null where there is none.</summary>
-    public static string? Find(string directory, OnnxPrecision? precision) => s_names
-        .Where(n => precision is null || n.Precision == precision)
-        .SelectMany(n => (string[])[System.IO.Path.Combine(directory, "onnx", n.Name), System.IO.Path.Combine(directory, n.Name)])
-        .FirstOrDefault(File.Exists);
+    public static string? Find(string directory, OnnxPrecision? precision)
+    {
+        foreach ((OnnxPrecision own, string name) in s_names)
+        {
+            foreach (string place in (ReadOnlySpan<string>)[System.IO.Path.Combine(directory, "onnx", name), System.IO.Path.Combine(directory, name)])
+            {
+                if ((precision is null || precision == own) && File.Exists(place))
+                {
+                    return place;
+                }
+            }
+        }
+
+        return null;
+    }
 
     /// <summary>Opens the file and looks at its inputs and outputs.</summary>
     /// <param name="path">The file.</param>

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.IO.Compression;
 using System.Text;
 using System.Text.Json.Nodes;
 using SimCse.Tokenization;
@@ -18,6 +19,26 @@ public class TokenizerReferenceTests
         List<string> sentences = TokenizerTexts.Real();
         Assert.InRange(sentences.Count, 100_000, 120_000);
         AssertEqualsReference(Directory(model), sentences);
+    }
+
+    [Theory]
+    [InlineData(null)] // uncased: Hangul comes apart into its letters (jamo)
+    [InlineData(false)] // accents kept: Hangul stays in syllables
+    public void Korean_sentences_with_a_vocabulary_that_was_learnt_from_Korean_text(bool? stripAccents)
+    {
+        string directory = RepositoryPaths.NewTemporaryDirectory();
+        using var unpacked = new GZipStream(File.OpenRead(RepositoryPaths.Shared("data", "ko", "text", "wiki_ko_40k.txt.gz")), CompressionMode.Decompress);
+        using var reader = new StreamReader(unpacked);
+        string[] learnt = [.. Enumerable.Range(0, 10_000).Select(_ => reader.ReadLine()!)];
+        TokenizerFiles.Write(directory, WordPieceTrainer.Train(learnt, new WordPieceTrainerOptions { VocabularySize = 8192, StripAccents = stripAccents }, cancellationToken: TestContext.Current.CancellationToken), 128);
+
+        // Also in the other normal form, as macOS gives it.
+        string[] sentences = [.. File.ReadLines(RepositoryPaths.Shared("data", "ko", "korsts", "dev.tsv")).Skip(1).SelectMany(line => line.Split('\t')[1..]), .. learnt[..500].Select(t => t.Normalize(NormalizationForm.FormD))];
+        AssertEqualsReference(directory, sentences);
+
+        Tokenizer tokenizer = Tokenizer.Load(directory);
+        string[] tokens = [.. sentences[..3000].SelectMany(sentence => tokenizer.Encode(sentence).Ids).Select(tokenizer.TokenOf)];
+        Assert.InRange(tokens.Count(token => token is "[UNK]") / (double)tokens.Length, 0, 0.002);
     }
 
     [Fact]
