@@ -1,3 +1,4 @@
+using SimCse.Evaluation;
 using SimCse.Checkpoints;
 using SimCse.Tokenization;
 using SimCse.Training.Data;
