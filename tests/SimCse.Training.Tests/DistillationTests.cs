@@ -1,5 +1,5 @@
-using SimCse.Evaluation;
 using SimCse.Checkpoints;
+using SimCse.Evaluation;
 using SimCse.Tokenization;
 using SimCse.Training.Data;
 using SimCse.Training.Distillation;

@@ -90,7 +90,8 @@ internal static class EvaluateCommand
         using SentenceEncoder encoder = Load(parsed);
         (ISentenceEncoder judged, PostProcessing? perSet) = PostProcessed(parsed, encoder, cancellationToken);
         TransferReport report = suite.Evaluate(
-            judged, LoadedModel.Name(parsed.GetValue(s_model)), encoder.Pooling.ToName(), perSet, parsed.GetValue(s_threads), new LogLines(), cancellationToken) with { PostProcessing = Label(parsed) };
+            judged, LoadedModel.Name(parsed.GetValue(s_model)), encoder.Pooling.ToName(), perSet, parsed.GetValue(s_threads), new LogLines(), cancellationToken) with
+        { PostProcessing = Label(parsed) };
         return (report.ToJson(), report.ToMarkdown(), report.ToPlainText());
     }
 

@@ -43,7 +43,7 @@ public sealed class EncoderConfigTests
     [InlineData("hidden_size", "\"32\"", "hidden_size is '32', expected an integer from 1 to 1000000")]
     [InlineData("hidden_size", "9223372036854775808", "hidden_size is 9223372036854775808, expected an integer from 1 to 1000000")]
     [InlineData("hidden_size", null, "hidden_size is missing")]
-    [InlineData("num_hidden_layers", "2000000000", "num_hidden_layers is 2000000000, expected an integer from 1 to 1000")]
+    [InlineData("num_hidden_layers", "2000000000", "num_hidden_layers is 2000000000, expected an integer from 0 to 1000")]
     [InlineData("num_attention_heads", "5", "num_attention_heads is 5, expected a divisor of hidden_size, 32")]
     [InlineData("layer_norm_eps", "1e400", "layer_norm_eps is 1e400, expected a number of at least 0 and below 1")]
     [InlineData("pad_token_id", "2000", "pad_token_id is 2000, expected an integer from 0 to 1999")]

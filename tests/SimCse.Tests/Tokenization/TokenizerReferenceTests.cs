@@ -38,7 +38,8 @@ public class TokenizerReferenceTests
 
         Tokenizer tokenizer = Tokenizer.Load(directory);
         string[] tokens = [.. sentences[..3000].SelectMany(sentence => tokenizer.Encode(sentence).Ids).Select(tokenizer.TokenOf)];
-        Assert.InRange(tokens.Count(token => token is "[UNK]") / (double)tokens.Length, 0, 0.002);
+        double unknown = tokens.Count(token => token is "[UNK]") / (double)tokens.Length;
+        Assert.InRange(unknown, 0, stripAccents is null ? 0.002 : 0.02); // letters are few and all learnt; of whole syllables the rarest are missing
     }
 
     [Fact]
