@@ -27,8 +27,19 @@ public static class SimCseServiceCollectionExtensions
     {
         ArgumentNullException.ThrowIfNull(services);
         ArgumentException.ThrowIfNullOrEmpty(directory);
-        string name = Path.GetFileName(Path.TrimEndingDirectorySeparator(directory));
-        services.AddSingleton(_ => SentenceEncoder.Load(directory, options ?? new SentenceEncoderOptions { Normalize = true }));
+        return services.AddSimCse(() => SentenceEncoder.Load(directory, options ?? new SentenceEncoderOptions { Normalize = true }), Path.GetFileName(Path.TrimEndingDirectorySeparator(directory)));
+    }
+
+    /// <summary>The same with an encoder that the application opens, such as one whose opening began when the process did: <c>Task.Run(() => new SentenceEncoder())</c>, before the web server is built.</summary>
+    /// <param name="services">The application's services.</param>
+    /// <param name="open">Gives the encoder when it is first asked for; it is disposed of with the services.</param>
+    /// <param name="name">What the model is called; null for no name.</param>
+    /// <returns><paramref name="services"/>.</returns>
+    public static IServiceCollection AddSimCse(this IServiceCollection services, Func<SentenceEncoder> open, string? name = null)
+    {
+        ArgumentNullException.ThrowIfNull(services);
+        ArgumentNullException.ThrowIfNull(open);
+        services.AddSingleton(_ => open());
         services.AddSingleton<ISentenceEncoder>(provider => provider.GetRequiredService<SentenceEncoder>());
         services.AddSingleton<IEmbeddingGenerator<string, Embedding<float>>>(provider => new SentenceEmbeddingGenerator(provider.GetRequiredService<SentenceEncoder>(), name));
         return services;

@@ -202,10 +202,11 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
 
     private static OpenModel FromFile(string directory, string path, SentenceEncoderOptions options, int threads)
     {
+        Task<Tokenizer> tokenizer = Task.Run(() => Tokenizer.Load(directory)); // beside ONNX Runtime, which takes longer
         OnnxModelFile file = OnnxModelFile.Open(path, threads);
         try
         {
-            EncoderSetup setup = EncoderSetup.Read(directory, checkpoint: null, file.Pooling is { } stored && options.Pooling is null ? options with { Pooling = stored } : options);
+            EncoderSetup setup = EncoderSetup.Read(directory, checkpoint: null, file.Pooling is { } stored && options.Pooling is null ? options with { Pooling = stored } : options, tokenizer);
             (NamedShape output, HostPooling pooling) = file.OutputFor(setup);
             return new OpenModel(setup, EncoderSession.ForFile(file, threads, output.Name), pooling, Batch(options, file.Precision, byBatch: OnnxModelFile.QuantizesByBatch(path)), options, threads);
         }

@@ -26,10 +26,10 @@ internal sealed class ServeBenchmark(int textsARequest) : Benchmark
 
     public override IReadOnlyList<string> Prepare(string folder, BenchmarkOptions options)
     {
-        string model = options.Model ?? Path.Combine(Repository.Root, "models", "simcse-base");
+        string model = options.Model ?? Path.Combine(Repository.Root, "models", DefaultModel.Name);
         File.WriteAllText(Path.Combine(folder, "model.txt"), model);
         File.WriteAllLines(Path.Combine(folder, "texts.jsonl"), SampleTexts.All().Take(TextsAtOnce).Select(text => JsonSerializer.Serialize(text, s_json)));
-        return [$"model: {Path.GetFileName(model)}, float32, mean pooling, {options.Threads} threads; {Clients} clients on loopback for {options.Seconds ?? UsualSeconds} s, on the same machine", $"input: {SampleTexts.Source}"];
+        return [$"model: {Path.GetFileName(model)} as it is stored, {options.Threads} threads; {Clients} clients on loopback for {options.Seconds ?? UsualSeconds} s, on the same machine", $"input: {SampleTexts.Source}"];
     }
 
     public override Side Open(SideName side, string folder, BenchmarkOptions options) => side == SideName.Ours ? new ServerSide(textsARequest, folder, options) : new LibrarySide(folder, options);
@@ -86,7 +86,7 @@ internal sealed class ServeBenchmark(int textsARequest) : Benchmark
 
     private sealed class LibrarySide(string folder, BenchmarkOptions options) : Side
     {
-        private readonly SentenceEncoder _encoder = SentenceEncoder.Load(File.ReadAllText(Path.Combine(folder, "model.txt")), new SentenceEncoderOptions { Pooling = Pooling.Avg, Threads = options.Threads });
+        private readonly SentenceEncoder _encoder = SentenceEncoder.Load(File.ReadAllText(Path.Combine(folder, "model.txt")), new SentenceEncoderOptions { Threads = options.Threads });
         private readonly string[] _texts = Texts(folder);
 
         public override void WriteCheck(string path)

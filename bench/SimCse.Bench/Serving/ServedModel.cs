@@ -16,7 +16,7 @@ internal sealed class ServedModel : IDisposable
     {
         string Number(int value) => value.ToString(CultureInfo.InvariantCulture);
         ProcessStartInfo start = new(SideProcess.DotnetHost,
-            [Path.Combine(AppContext.BaseDirectory, "SimCse.Cli.dll"), "serve", "--model", model, "--pooling", "avg", "--port", "0", "--json", "--threads", Number(threads), "--max-concurrent-requests", Number(places), "--auto-truncate"])
+            [Path.Combine(AppContext.BaseDirectory, "SimCse.Cli.dll"), "serve", "--model", model, "--port", "0", "--json", "--threads", Number(threads), "--max-concurrent-requests", Number(places), "--auto-truncate"])
         {
             UseShellExecute = false,
             RedirectStandardOutput = true,

@@ -75,6 +75,7 @@ internal sealed class EncoderSession : IDisposable
             IntraOpNumThreads = threads,
             InterOpNumThreads = 1,
             EnableMemoryPattern = false, // shapes change from batch to batch
+            GraphOptimizationLevel = GraphOptimizationLevel.ORT_ENABLE_EXTENDED, // what is above it lays images out anew: of no use to an encoder, and a tenth of a small model's start
             LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR,
         };
 

@@ -3,14 +3,20 @@ using System.Text;
 
 namespace SimCse.Tokenization;
 
+/// <summary>An added token to look for. A class: generic code over it is the framework's own, compiled ahead, where that over a tuple would be compiled whenever a process starts.</summary>
+/// <param name="Pattern">The token's content, normalised or not.</param>
+/// <param name="Token">How it is looked for.</param>
+/// <param name="Id">Its id.</param>
+internal sealed record AddedPattern(string Pattern, AddedToken Token, int Id);
+
 /// <summary>Cuts a text at the added tokens in it: leftmost first, the longest where several begin.</summary>
 internal sealed class AddedTokenSplitter
 {
     private readonly SearchValues<char> _firstCharacters;
-    private readonly (string Pattern, AddedToken Token, int Id)[] _tokens;
+    private readonly AddedPattern[] _tokens;
 
-    /// <param name="tokens">What to look for: the pattern is the token's content, normalised or not. Of two with one pattern the first counts.</param>
-    public AddedTokenSplitter(IEnumerable<(string Pattern, AddedToken Token, int Id)> tokens)
+    /// <param name="tokens">What to look for. Of two with one pattern the first counts.</param>
+    public AddedTokenSplitter(IEnumerable<AddedPattern> tokens)
     {
         _tokens = [.. tokens.OrderByDescending(t => t.Pattern.Length)];
         _firstCharacters = SearchValues.Create([.. _tokens.Select(t => t.Pattern[0])]);

@@ -18,7 +18,7 @@ public abstract class Tokenizer
         ModelMaxLength = parts.ModelMaxLength;
         (ClassTokenId, SeparatorTokenId, PadTokenId, MaskTokenId, UnknownTokenId) = parts.Special;
         AddedTokens = parts.AddedTokens;
-        _rawTokens = new AddedTokenSplitter(parts.AddedTokens.Where(t => !t.Token.Normalized).Select(t => (t.Token.Content, t.Token, t.Id)));
+        _rawTokens = new AddedTokenSplitter(Patterns(normalized: false, content => content));
     }
 
     /// <summary>The largest id + 1: the rows that an embedding table needs.</summary>
@@ -170,8 +170,18 @@ public abstract class Tokenizer
     private protected abstract void EncodePlain(ReadOnlySpan<char> text, ref PooledList<int> ids, int room);
 
     /// <summary>Called by the constructor of a deriving class, which knows how the content of an added token is normalised.</summary>
-    private protected void LookForNormalizedTokens(Func<string, string> normalize) => _normalizedTokens = new AddedTokenSplitter(
-        AddedTokens.Where(t => t.Token.Normalized).Select(t => (Pattern: normalize(t.Token.Content), t.Token, t.Id)).Where(t => t.Pattern.Length > 0));
+    private protected void LookForNormalizedTokens(Func<string, string> normalize) => _normalizedTokens = new AddedTokenSplitter(Patterns(normalized: true, normalize));
+
+    private IEnumerable<AddedPattern> Patterns(bool normalized, Func<string, string> normalize)
+    {
+        foreach ((AddedToken token, int id) in AddedTokens)
+        {
+            if (token.Normalized == normalized && normalize(token.Content) is { Length: > 0 } pattern)
+            {
+                yield return new AddedPattern(pattern, token, id);
+            }
+        }
+    }
 
     /// <summary>Finds the added tokens of a normalised text and hands what lies between to <see cref="EncodeNormalized"/>.</summary>
     private protected void SplitAndEncodeNormalized(ReadOnlySpan<char> text, ref PooledList<int> ids, int room)
