@@ -20,7 +20,7 @@ public enum SelectionCriterion
 /// <summary>Judges a model under training by held-out rows of its own data: all three criteria are measured, one chooses.</summary>
 /// <remarks>
 /// Uniformity and effective rank see that vectors spread, not that they mean something: both can be had by noise. Retrieval asks for meaning, in so far as the halves of a sentence share theirs (the inverse cloze task of
-/// Lee, Chang, Toutanova 2019, with halves). Measured against STS-B in docs/results.md.
+/// Lee, Chang, Toutanova 2019, with halves).
 /// </remarks>
 public sealed class HeldOutDevelopment
 {
