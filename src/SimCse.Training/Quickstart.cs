@@ -120,7 +120,7 @@ public sealed class Quickstart
     }
 
     /// <summary>What a score during training is called.</summary>
-    public const string ScoreName = "finding a held-out member's summary by its name, MRR@10 × 100";
+    public const string ScoreName = "held-out MRR@10 × 100";
 
     /// <summary>SHA-256 of what judges.</summary>
     public string HeldOutHash => PretrainingTexts.Hash(_heldOut.Queries.Concat(_heldOut.Corpus));
