@@ -1,5 +1,6 @@
 using SimCse.Checkpoints;
 using SimCse.Inference;
+using SimCse.Tokenization;
 
 namespace SimCse;
 
@@ -74,8 +75,9 @@ public static class OnnxExport
         ArgumentException.ThrowIfNullOrEmpty(path);
         options ??= new SentenceEncoderOptions { Normalize = null };
         OnnxPrecision precision = options.Precision ?? OnnxPrecision.Fp32;
+        Task<Tokenizer> tokenizer = Task.Run(() => Tokenizer.Load(directory));
         using Checkpoint checkpoint = Checkpoint.Open(directory);
-        EncoderSetup setup = EncoderSetup.Read(directory, checkpoint, options);
+        EncoderSetup setup = EncoderSetup.Read(directory, tokenizer, checkpoint, options);
         OnnxGraph graph = EncoderGraph.Build(checkpoint, setup.Pooling, setup.Head, setup.Normalize, precision, setup.Dimensions, tokenVectors: true);
         Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
         AtomicFile.Write(path, stream => graph.Write(stream, new Dictionary<string, string>(StringComparer.Ordinal)

@@ -193,8 +193,9 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
 
     private static OpenModel FromWeights(string directory, SentenceEncoderOptions options, int threads)
     {
+        Task<Tokenizer> tokenizer = Task.Run(() => Tokenizer.Load(directory));
         using Checkpoint checkpoint = Checkpoint.Open(directory);
-        EncoderSetup setup = EncoderSetup.Read(directory, checkpoint, options);
+        EncoderSetup setup = EncoderSetup.Read(directory, tokenizer, checkpoint, options);
         OnnxPrecision precision = options.Precision ?? OnnxPrecision.Fp32;
         EncoderSession session = EncoderSession.ForGraph(EncoderGraph.Build(checkpoint, setup.Pooling, setup.Head, setup.Normalize, precision, setup.Dimensions), threads);
         return new OpenModel(setup, session, HostPooling: null, Batch(options, precision, byBatch: false), options, threads);
@@ -206,7 +207,7 @@ public sealed class SentenceEncoder : ISentenceEncoder, IDisposable
         OnnxModelFile file = OnnxModelFile.Open(path, threads);
         try
         {
-            EncoderSetup setup = EncoderSetup.Read(directory, checkpoint: null, file.Pooling is { } stored && options.Pooling is null ? options with { Pooling = stored } : options, tokenizer);
+            EncoderSetup setup = EncoderSetup.Read(directory, tokenizer, checkpoint: null, file.Pooling is { } stored && options.Pooling is null ? options with { Pooling = stored } : options);
             (NamedShape output, HostPooling pooling) = file.OutputFor(setup);
             return new OpenModel(setup, EncoderSession.ForFile(file, threads, output.Name), pooling, Batch(options, file.Precision, byBatch: OnnxModelFile.QuantizesByBatch(path)), options, threads);
         }

@@ -47,5 +47,5 @@ internal static class Mpirun
         return (process.ExitCode, await output, await error);
     }
 
-    private static bool Installed { get; } = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Any(folder => File.Exists(Path.Combine(folder, "mpirun")));
+    private static bool Installed { get; } = InstalledProgram.Find("mpirun") is not null;
 }

@@ -34,7 +34,7 @@ public sealed class PackageTests(PackageTests.Installed installed) : IClassFixtu
     [Fact]
     public async Task The_readmes_example_compiles_to_native_code_without_a_warning_and_runs()
     {
-        string? linker = new[] { "clang", "gcc" }.FirstOrDefault(l => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Any(folder => File.Exists(Path.Combine(folder, l))));
+        string? linker = InstalledProgram.Find("clang", "gcc");
         Assert.SkipUnless(OperatingSystem.IsLinux() && linker is not null && Directory.Exists(Path.Combine(InstalledPackages(), $"runtime.{RuntimeInformation.RuntimeIdentifier}.microsoft.dotnet.ilcompiler")),
             "needs the SDK's native compiler and a linker (eng/native-aot/setup)");
         string native = Path.Combine(installed.Project, "native");

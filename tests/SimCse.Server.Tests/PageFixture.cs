@@ -27,7 +27,7 @@ public sealed class PageFixture : IAsyncLifetime
 
     public EmbeddingServer? Server { get; private set; }
 
-    public static string? Chromium { get; } = Environment.GetEnvironmentVariable("PATH")!.Split(Path.PathSeparator).Select(directory => Path.Combine(directory, "chromium")).FirstOrDefault(File.Exists);
+    public static string? Chromium { get; } = InstalledProgram.Find("chromium");
 
     public async ValueTask InitializeAsync()
     {

@@ -16,12 +16,12 @@ internal sealed record EncoderSetup(EncoderConfig Config, SentenceModules? Modul
 {
     /// <summary>Reads the small files of a directory: everything but weights.</summary>
     /// <param name="directory">The model's directory.</param>
+    /// <param name="loading">Its tokenizer, which is being loaded while the caller opens the model.</param>
     /// <param name="checkpoint">Its weights, opened; null where an ONNX file is in their place.</param>
     /// <param name="options">What was asked for.</param>
-    /// <param name="loading">The directory's tokenizer, which is being loaded; null where that is still to begin.</param>
     /// <exception cref="InvalidDataException">As <see cref="SentenceEncoder.Load"/>.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A length or a number of components that the model does not have.</exception>
-    public static EncoderSetup Read(string directory, Checkpoint? checkpoint, SentenceEncoderOptions options, Task<Tokenizer>? loading = null)
+    public static EncoderSetup Read(string directory, Task<Tokenizer> loading, Checkpoint? checkpoint, SentenceEncoderOptions options)
     {
         EncoderConfig config = checkpoint?.Config ?? ReadConfig(directory);
         SentenceModules? modules = checkpoint is null ? SentenceModulesFiles.Read(directory, config) : checkpoint.Modules;
@@ -29,7 +29,7 @@ internal sealed record EncoderSetup(EncoderConfig Config, SentenceModules? Modul
         pooling.RequireLayers(config.Layers);
         DenseHead? head = ChooseHead(checkpoint, modules, pooling);
         bool normalize = options.Normalize ?? modules?.Normalize ?? false;
-        Tokenizer tokenizer = loading is null ? Tokenizer.Load(directory) : loading.GetAwaiter().GetResult();
+        Tokenizer tokenizer = loading.GetAwaiter().GetResult();
         if (tokenizer.VocabularySize > config.VocabularySize)
         {
             throw new InvalidDataException($"{directory}: the tokenizer has ids up to {tokenizer.VocabularySize - 1}, but config.json gives the model a vocabulary of {config.VocabularySize}");

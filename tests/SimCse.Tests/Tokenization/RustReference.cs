@@ -15,12 +15,9 @@ internal static class RustReference
     {
         string path = Path.Combine([Folder, "node_modules", .. parts]);
         Assert.SkipUnless(Path.Exists(path), $"needs the npm package {string.Join('/', parts)}: run eng/tokenizers/setup");
-        Assert.SkipUnless(NodeIsInstalled, "needs node");
+        Assert.SkipUnless(InstalledProgram.Find("node") is not null, "needs node");
         return path;
     }
-
-    private static bool NodeIsInstalled { get; } = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator)
-        .Any(folder => File.Exists(Path.Combine(folder, OperatingSystem.IsWindows() ? "node.exe" : "node")));
 
     /// <summary>The ids that the reference gives each text, with the tokenizer.json of <paramref name="directory"/>.</summary>
     public static int[][] Encode(string directory, IReadOnlyCollection<string> texts, int? maxLength = null)

@@ -143,6 +143,8 @@ internal static unsafe class RankPrograms
 
     private static void Dying(Communicator communicator, int dead, bool late)
     {
+        using ManualResetEventSlim signalled = new();
+        using PosixSignalRegistration registration = PosixSignalRegistration.Create(PosixSignal.SIGTERM, _ => signalled.Set());
         communicator.Barrier();
         if (communicator.Rank == dead)
         {
@@ -151,7 +153,7 @@ internal static unsafe class RankPrograms
 
         if (late)
         {
-            Thread.Sleep(300); // mpirun's signal comes meanwhile
+            Require(signalled.Wait(TimeSpan.FromSeconds(10), CancellationToken.None), "mpirun's signal");
             communicator.ThrowIfRankFailed();
         }
 
