@@ -9,10 +9,15 @@ internal static class Mpirun
     private static readonly Encoding s_utf8 = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
 
     /// <summary>Runs a command on so many ranks, with this text on rank 0's standard input, and does something while they run; the running test is skipped, by name, where there is no mpirun.</summary>
-    public static async Task<(int Status, string Output, string Error)> RunAsync(int ranks, string executable, string[] arguments, string input = "", Func<Process, Task>? meanwhile = null)
+    /// <remarks>
+    /// When a rank has died, mpirun asks the others to stop and kills them <paramref name="patience"/> seconds later, which it spends asleep, twice. Its own second is too short on a busy machine for a rank to say
+    /// what happened.
+    /// </remarks>
+    public static async Task<(int Status, string Output, string Error)> RunAsync(
+        int ranks, string executable, string[] arguments, string input = "", Func<Process, Task>? meanwhile = null, int patience = 1)
     {
         Assert.SkipUnless(Installed, "needs Open MPI (eng/mpi/setup)");
-        string[] options = ["-n", $"{ranks}", "--oversubscribe", "--bind-to", "none"];
+        string[] options = ["-n", $"{ranks}", "--oversubscribe", "--bind-to", "none", "--mca", "odls_base_sigkill_timeout", $"{patience}"];
         ProcessStartInfo start = new("mpirun", [.. options, executable, .. arguments])
         {
             UseShellExecute = false,

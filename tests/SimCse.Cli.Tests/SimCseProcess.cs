@@ -41,10 +41,10 @@ internal static partial class SimCseProcess
     /// <summary>On several ranks, with this text on the standard input of rank 0.</summary>
     public static Task<Outcome> OnRanksAsync(int ranks, string input, params string[] arguments) => OnRanksAsync(ranks, input, meanwhile: null, arguments);
 
-    /// <summary>The same; something is done while they run, after the text is read.</summary>
+    /// <summary>The same; something is done while they run, after the text is read: a rank killed, or all of them interrupted. They then have time to say so.</summary>
     public static async Task<Outcome> OnRanksAsync(int ranks, string input, Func<Process, Task>? meanwhile, params string[] arguments)
     {
-        (int status, string output, string error) = await Mpirun.RunAsync(ranks, Executable, arguments, input, meanwhile);
+        (int status, string output, string error) = await Mpirun.RunAsync(ranks, Executable, arguments, input, meanwhile, patience: meanwhile is null ? 1 : 5);
         return new Outcome(status, output, error);
     }
 
