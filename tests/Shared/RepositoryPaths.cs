@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.CompilerServices;
 
 namespace SimCse.Tests;
@@ -5,6 +6,9 @@ namespace SimCse.Tests;
 /// <summary>Where the tests find their files: fixtures in the repository, data and reference models in a <c>shared</c> folder beside it.</summary>
 internal static class RepositoryPaths
 {
+    private static readonly Lazy<string> s_temporary = new(CreateTemporary);
+    private static int s_directories;
+
     public static string Root { get; } = FindRoot();
 
     /// <summary>A file or folder under <c>tests/fixtures</c>.</summary>
@@ -18,9 +22,26 @@ internal static class RepositoryPaths
         return path;
     }
 
-    /// <summary>A new, empty directory of the running test, under the system's temporary folder.</summary>
+    /// <summary>A new, empty directory of the running test, under the system's temporary folder. It goes when the process of the tests ends.</summary>
     public static string NewTemporaryDirectory([CallerMemberName] string test = "") =>
-        Directory.CreateTempSubdirectory($"simcse-{test}-").FullName;
+        Directory.CreateDirectory(Path.Combine(s_temporary.Value, string.Create(CultureInfo.InvariantCulture, $"{test}-{Interlocked.Increment(ref s_directories)}"))).FullName;
+
+    private static string CreateTemporary()
+    {
+        string directory = Directory.CreateTempSubdirectory("simcse-tests-").FullName;
+        AppDomain.CurrentDomain.ProcessExit += (_, _) =>
+        {
+            try
+            {
+                Directory.Delete(directory, recursive: true);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // A process that a test started may still write there: the system's temporary folder keeps what is left.
+            }
+        };
+        return directory;
+    }
 
     private static string FindRoot()
     {

@@ -21,7 +21,7 @@ public sealed class PageFixture : IAsyncLifetime
         "Splits a text into parts.", "Replaces a part of a text.", "Compares two texts without regard to case.", "Joins texts with a separator.", "Removes white space from both ends of a text.",
     ];
 
-    public string Run { get; } = Directory.CreateTempSubdirectory("simcse-page-run-").FullName;
+    public string Run { get; } = RepositoryPaths.NewTemporaryDirectory();
 
     public IBrowser? Browser { get; private set; }
 
@@ -37,7 +37,7 @@ public sealed class PageFixture : IAsyncLifetime
         }
 
         _encoder = SentenceEncoder.Load(RunningServer.DefaultModel, new SentenceEncoderOptions { Pooling = Pooling.Avg });
-        _index = SentenceIndex.Create(Directory.CreateTempSubdirectory("simcse-page-index-").FullName, new SentenceIndexOptions(_encoder.Dimensions));
+        _index = SentenceIndex.Create(RepositoryPaths.NewTemporaryDirectory(), new SentenceIndexOptions(_encoder.Dimensions));
         IndexEntry[] entries = [.. Texts.Select((text, i) => new IndexEntry($"api:{i}", text) { Metadata = new Dictionary<string, MetadataValue>(StringComparer.Ordinal) { ["part"] = i / 5 } })];
         _index.Add(entries, _encoder.Encode(Texts));
         await File.WriteAllLinesAsync(Path.Combine(Run, "metrics.jsonl"), Enumerable.Range(0, 401).Select(Line));
@@ -65,6 +65,5 @@ public sealed class PageFixture : IAsyncLifetime
         _playwright?.Dispose();
         _index?.Dispose();
         _encoder?.Dispose();
-        Directory.Delete(Run, recursive: true);
     }
 }

@@ -22,7 +22,7 @@ internal static class RustReference
     /// <summary>The ids that the reference gives each text, with the tokenizer.json of <paramref name="directory"/>.</summary>
     public static int[][] Encode(string directory, IReadOnlyCollection<string> texts, int? maxLength = null)
     {
-        string input = Path.GetTempFileName();
+        string input = Path.Combine(RepositoryPaths.NewTemporaryDirectory(), "texts.jsonl");
         using (var writer = new StreamWriter(input))
         {
             foreach (string text in texts)
@@ -33,7 +33,6 @@ internal static class RustReference
 
         string[] length = maxLength is { } max ? ["--max-length", max.ToString(CultureInfo.InvariantCulture)] : [];
         int[][] ids = [.. Run("encode.mjs", [Path.Combine(directory, "tokenizer.json"), input, "--threads", .. length]).Select(ParseIds)];
-        File.Delete(input);
         Assert.Equal(texts.Count, ids.Length);
         return ids;
     }
