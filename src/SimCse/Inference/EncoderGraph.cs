@@ -29,6 +29,8 @@ internal sealed class EncoderGraph
     private readonly EncoderConfig _config;
     private readonly OnnxPrecision _precision;
     private readonly OnnxGraph _graph;
+    private float[] _stored = [];
+    private float[] _matrix = [];
 
     private EncoderGraph(Checkpoint checkpoint, OnnxPrecision precision)
     {
@@ -177,19 +179,19 @@ internal sealed class EncoderGraph
     {
         int h = _config.HiddenSize;
         string self = $"encoder.layer.{layer}.attention.self";
-        float[] weights = [.. s_projections.SelectMany(projection => _checkpoint.ReadEncoderTensor($"{self}.{projection}.weight"))]; // (3H, H): query, key, value at once
+        string[] weights = [.. s_projections.Select(projection => $"{self}.{projection}.weight")]; // query, key, value at once
         (string, object)[] attributes = [("num_heads", _config.Heads), ("mask_filter_value", float.MinValue)];
         string attended;
         if (_precision == OnnxPrecision.Int8)
         {
-            string product = Product($"{self}.product", x, $"{self}.qkv.weight", weights, 3 * h, h); // (B, T, 3H)
+            string product = Product($"{self}.product", x, $"{self}.qkv.weight", h, h, weights); // (B, T, 3H)
             string[] parts = _graph.Node([.. s_projections.Select(projection => $"{self}.{projection}")], "Split", [product], ("axis", -1)); // 3 × (B, T, H)
             attended = _graph.ContribNode($"{self}.output", "MultiHeadAttention", [.. parts, ProjectionBiases(self), mask], attributes); // (B, T, H)
         }
         else
         {
             attended = _graph.ContribNode($"{self}.output", "Attention",
-                [x, _graph.Weight($"{self}.qkv.weight", Transposed(weights, 3 * h, h), h, 3 * h), ProjectionBiases(self), mask], attributes); // (B, T, H)
+                [x, _graph.Weight($"{self}.qkv.weight", Matrix(h, h, weights), h, 3 * h), ProjectionBiases(self), mask], attributes); // (B, T, H)
         }
 
         return AfterAttention(layer, x, attended);
@@ -214,7 +216,7 @@ internal sealed class EncoderGraph
             ("num_heads", _config.Heads), ("mask_filter_value", float.MinValue)); // (B, 1, H)
         return AfterAttention(layer, first, attended);
 
-        string Product(string output, string input, string name) => this.Product(output, input, name, _checkpoint.ReadEncoderTensor(name), _config.HiddenSize, _config.HiddenSize);
+        string Product(string output, string input, string name) => this.Product(output, input, name, _config.HiddenSize, _config.HiddenSize, name);
     }
 
     private string ProjectionBiases(string self)
@@ -237,7 +239,7 @@ internal sealed class EncoderGraph
         return AddAndNormalize($"{name}.output", outer, x, HiddenState(layer + 1));
 
         string Product(string weight, string input, int outFeatures, int inFeatures) =>
-            this.Product($"{weight}.product", input, weight, _checkpoint.ReadEncoderTensor(weight), outFeatures, inFeatures);
+            this.Product($"{weight}.product", input, weight, outFeatures, inFeatures, weight);
     }
 
     /// <summary>LayerNorm(residual + product + bias).</summary>
@@ -246,19 +248,24 @@ internal sealed class EncoderGraph
             [product, residual, Vector($"{name}.LayerNorm.weight"), Vector($"{name}.LayerNorm.bias"), Vector($"{name}.dense.bias")],
             ("epsilon", (float)_config.LayerNormEpsilon));
 
-    /// <summary>x Wᵀ, a linear layer without its bias.</summary>
+    /// <summary>x Wᵀ, linear layers over the same input without their biases, side by side.</summary>
     /// <param name="output">The product's name.</param>
     /// <param name="x">(B, T, in).</param>
-    /// <param name="name">The weight's name.</param>
-    /// <param name="weight">W, (out, in), as checkpoints have it.</param>
-    /// <param name="outFeatures">out.</param>
+    /// <param name="name">The weight's name in the graph.</param>
+    /// <param name="outFeatures">out, of each layer.</param>
     /// <param name="inFeatures">in.</param>
-    private string Product(string output, string x, string name, float[] weight, int outFeatures, int inFeatures)
+    /// <param name="layers">The layers' weights W, each (out, in), in the checkpoint.</param>
+    private string Product(string output, string x, string name, int outFeatures, int inFeatures, params string[] layers)
     {
-        float[] matrix = Transposed(weight, outFeatures, inFeatures); // (in, out)
-        return _precision == OnnxPrecision.Int8
-            ? Int8Product(output, x, name, Int8Matrix.ScaledByColumn(matrix, inFeatures, outFeatures), outFeatures, inFeatures)
-            : _graph.Node(output, "MatMul", [x, _graph.Weight(name, matrix, inFeatures, outFeatures)]); // (B, T, out)
+        int columns = outFeatures * layers.Length;
+        if (_precision != OnnxPrecision.Int8)
+        {
+            return _graph.Node(output, "MatMul", [x, _graph.Weight(name, Matrix(outFeatures, inFeatures, layers), inFeatures, columns)]); // (B, T, columns)
+        }
+
+        Span<float> matrix = Scratch(ref _matrix, inFeatures * columns);
+        ReadTransposed(layers, outFeatures, inFeatures, matrix);
+        return Int8Product(output, x, name, Int8Matrix.ScaledByColumn(matrix, inFeatures, columns), columns, inFeatures);
     }
 
     /// <summary>
@@ -309,11 +316,28 @@ internal sealed class EncoderGraph
         return _graph.Weight(name, values, values.Length);
     }
 
-    /// <summary>A matrix (rows, columns) as (columns, rows): linear layers are stored (out, in), a product from the right wants (in, out).</summary>
-    private static float[] Transposed(float[] source, int rows, int columns)
+    /// <summary>The weights of linear layers side by side, (in, out · layers): linear layers are stored (out, in), a product from the right wants (in, out).</summary>
+    private float[] Matrix(int outFeatures, int inFeatures, string[] layers)
     {
-        float[] target = new float[source.Length];
+        float[] matrix = GC.AllocateUninitializedArray<float>(inFeatures * outFeatures * layers.Length);
+        ReadTransposed(layers, outFeatures, inFeatures, matrix);
+        return matrix;
+    }
 
+    private void ReadTransposed(string[] layers, int outFeatures, int inFeatures, Span<float> target)
+    {
+        // What is only passed through lies in the same memory every time: memory that is new costs more than the copy.
+        Span<float> stored = Scratch(ref _stored, outFeatures * inFeatures);
+        for (int layer = 0; layer < layers.Length; layer++)
+        {
+            _checkpoint.ReadTensor(_checkpoint.NameInFile(layers[layer]), stored);
+            Transpose(stored, outFeatures, inFeatures, target[(layer * outFeatures)..], outFeatures * layers.Length);
+        }
+    }
+
+    /// <summary>A matrix (rows, columns) as (columns, rows), in rows that lie <paramref name="stride"/> apart.</summary>
+    private static void Transpose(ReadOnlySpan<float> source, int rows, int columns, Span<float> target, int stride)
+    {
         // In tiles, so that both sides stay in the first cache.
         const int Tile = 32;
         for (int rowTile = 0; rowTile < rows; rowTile += Tile)
@@ -326,12 +350,20 @@ internal sealed class EncoderGraph
                 {
                     for (int row = rowTile; row < lastRow; row++)
                     {
-                        target[(column * rows) + row] = source[(row * columns) + column];
+                        target[(column * stride) + row] = source[(row * columns) + column];
                     }
                 }
             }
         }
+    }
 
-        return target;
+    private static Span<float> Scratch(ref float[] memory, int length)
+    {
+        if (memory.Length < length)
+        {
+            memory = GC.AllocateUninitializedArray<float>(length);
+        }
+
+        return memory.AsSpan(0, length);
     }
 }
