@@ -15,7 +15,7 @@ internal sealed class ExactSearchBenchmark : Benchmark
 
     public override string Name => "search-1m";
 
-    public override string Summary => "exact search over 1,000,000 vectors (--vectors), one query at a time, against sqlite-vec; the figure is float32's";
+    public override string Summary => "exact search over 1,000,000 vectors (or --vectors N), one query at a time, against sqlite-vec; the figure is float32's";
 
     public override string Unit => "queries/s";
 

@@ -13,7 +13,7 @@ internal sealed class HnswBenchmark : Benchmark
 
     public override string Name => "hnsw";
 
-    public override string Summary => "the graph over 100,000 vectors (--vectors), against our own exact scan over int8 codes";
+    public override string Summary => "the graph over 100,000 vectors (or --vectors N), against our own exact scan over int8 codes";
 
     public override string Unit => "queries/s";
 
