@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -14,6 +15,7 @@ using SimCse.Server.Batching;
 using SimCse.Server.Page;
 using SimCse.Server.Security;
 using SimCse.Server.Telemetry;
+using SimCse.Tokenization;
 
 namespace SimCse.Server;
 
@@ -48,7 +50,7 @@ public sealed class EmbeddingServer : IAsyncDisposable
         ArgumentNullException.ThrowIfNull(encoder);
         ArgumentNullException.ThrowIfNull(options);
         options.Validate();
-        encoder.Encode("The first run allocates."); // so that no request waits for it
+        WarmUp(encoder);
         WebApplication application = Build(encoder, options, index);
         try
         {
@@ -80,6 +82,14 @@ public sealed class EmbeddingServer : IAsyncDisposable
 
     /// <summary>Stops it where it still runs.</summary>
     public async ValueTask DisposeAsync() => await _application.DisposeAsync();
+
+    /// <summary>Runs the model once with all threads, and once on each, as batches will: the first runs allocate, and no request is to wait for that.</summary>
+    private static void WarmUp(SentenceEncoder encoder)
+    {
+        TokenizedText[] text = [encoder.Tokenize("The first run allocates.")];
+        encoder.EncodeTokens(text);
+        Parallel.For(0, encoder.Threads, new ParallelOptions { MaxDegreeOfParallelism = encoder.Threads }, _ => encoder.EncodeTokens(text, threads: 1));
+    }
 
     private static WebApplication Build(SentenceEncoder encoder, EmbeddingServerOptions options, SentenceIndex? index)
     {
@@ -114,6 +124,7 @@ public sealed class EmbeddingServer : IAsyncDisposable
             kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
             kestrel.Limits.KeepAliveTimeout = TimeSpan.FromMinutes(2);
         });
+        builder.Services.Configure<SocketTransportOptions>(sockets => sockets.WaitForDataBeforeAllocatingBuffer = false); // one system call less a request, for 4 KB an idle connection
         WebApplication application = builder.Build();
         RequestLimit limit = application.Services.GetRequiredService<RequestLimit>();
         application.Services.GetRequiredService<ServerMetrics>().ObserveRequests(() => limit.Taken);

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Net;
 using System.Net.Sockets;
 using System.Text;
 
@@ -18,85 +19,177 @@ internal sealed record LoadOutcome(double Seconds, double[] Latencies, double[] 
 
 /// <summary>
 /// Clients that each send a request, wait for the answer and send the next, over a connection that stays open. They share the machine with the server, so they do as little as they can: requests are made before, answers
-/// are read to their end and not parsed.
+/// are read to their end and not parsed, and one thread serves all connections, in one wait for whichever have something to read.
 /// </summary>
-internal static class LoadClients
+internal sealed class LoadClients : IDisposable
 {
+    private const int RefusedMilliseconds = 100; // a tenth of what Retry-After asks for: the pressure stays
+
+    private readonly byte[][] _requests;
+    private readonly Client[] _clients;
+    private readonly byte[] _answer = new byte[1 << 16];
+    private readonly List<double> _served = [];
+    private readonly List<double> _refused = [];
+    private int _next;
+    private int _failed;
+
+    private LoadClients(int port, int clients, IReadOnlyList<string> bodies)
+    {
+        _requests = [.. bodies.Select(Request)];
+        _clients = [.. Enumerable.Range(0, clients).Select(_ => new Client(port))];
+    }
+
     /// <param name="port">Of loopback.</param>
     /// <param name="clients">How many at once.</param>
     /// <param name="seconds">After which no request begins.</param>
     /// <param name="bodies">JSON bodies for <c>POST /embed</c>, which the clients go through again and again.</param>
     public static LoadOutcome Run(int port, int clients, double seconds, IReadOnlyList<string> bodies)
     {
-        byte[][] requests = [.. bodies.Select(Request)];
-        long start = Stopwatch.GetTimestamp();
-        int next = -1;
-        (List<double> Served, List<double> Refused, int Failed)[] outcomes = Task.WhenAll(Enumerable.Range(0, clients).Select(_ => Task.Run(ClientAsync))).Result;
-        double took = Stopwatch.GetElapsedTime(start).TotalSeconds;
-        return new LoadOutcome(took, [.. outcomes.SelectMany(o => o.Served).Order()], [.. outcomes.SelectMany(o => o.Refused).Order()], outcomes.Sum(o => o.Failed));
+        using LoadClients load = new(port, clients, bodies);
+        return load.Run(seconds);
+    }
 
-        async Task<(List<double> Served, List<double> Refused, int Failed)> ClientAsync()
+    public void Dispose()
+    {
+        foreach (Client client in _clients)
         {
-            List<double> served = [], refused = [];
-            int failed = 0;
-            byte[] answer = new byte[1 << 16];
-            using TcpClient client = new() { NoDelay = true };
-            await client.ConnectAsync("127.0.0.1", port);
-            NetworkStream stream = client.GetStream();
-            while (Stopwatch.GetElapsedTime(start).TotalSeconds < seconds)
+            client.Socket.Dispose();
+        }
+    }
+
+    private LoadOutcome Run(double seconds)
+    {
+        long start = Stopwatch.GetTimestamp();
+        foreach (Client client in _clients)
+        {
+            Send(client);
+        }
+
+        Dictionary<Socket, Client> waiting = _clients.ToDictionary(client => client.Socket);
+        List<Client> resting = [];
+        List<Socket> readable = [];
+        while (waiting.Count + resting.Count > 0)
+        {
+            bool over = Stopwatch.GetElapsedTime(start).TotalSeconds >= seconds;
+            foreach (Client client in resting.Where(client => over || Stopwatch.GetElapsedTime(client.Began).TotalMilliseconds >= RefusedMilliseconds).ToList())
             {
-                long began = Stopwatch.GetTimestamp();
-                await stream.WriteAsync(requests[(uint)Interlocked.Increment(ref next) % requests.Length]);
-                int status = await AnswerAsync(stream, answer);
-                double milliseconds = Stopwatch.GetElapsedTime(began).TotalMilliseconds;
-                switch (status)
+                resting.Remove(client);
+                if (!over)
                 {
-                    case 200:
-                        served.Add(milliseconds);
-                        break;
-                    case 429:
-                        refused.Add(milliseconds);
-                        await Task.Delay(100); // a tenth of what Retry-After asks for: the pressure stays
-                        break;
-                    default:
-                        failed++;
-                        break;
+                    Send(client);
+                    waiting.Add(client.Socket, client);
                 }
             }
 
-            return (served, refused, failed);
+            if (waiting.Count == 0)
+            {
+                Thread.Sleep(1);
+                continue;
+            }
+
+            readable.Clear();
+            readable.AddRange(waiting.Keys);
+            Socket.Select(readable, null, null, resting.Count > 0 ? TimeSpan.FromMilliseconds(1) : Timeout.InfiniteTimeSpan);
+            foreach (Socket socket in readable)
+            {
+                Client client = waiting[socket];
+                if (!client.Receive(_answer, out int status))
+                {
+                    continue;
+                }
+
+                double milliseconds = Stopwatch.GetElapsedTime(client.Began).TotalMilliseconds;
+                switch (status)
+                {
+                    case 200:
+                        _served.Add(milliseconds);
+                        break;
+                    case 429:
+                        _refused.Add(milliseconds);
+                        break;
+                    default:
+                        _failed++;
+                        break;
+                }
+
+                if (status is 429)
+                {
+                    client.Began = Stopwatch.GetTimestamp();
+                    resting.Add(client);
+                }
+
+                if (status is 429 or 0 || Stopwatch.GetElapsedTime(start).TotalSeconds >= seconds)
+                {
+                    waiting.Remove(socket);
+                }
+                else
+                {
+                    Send(client);
+                }
+            }
         }
+
+        return new LoadOutcome(Stopwatch.GetElapsedTime(start).TotalSeconds, [.. _served.Order()], [.. _refused.Order()], _failed);
+    }
+
+    private void Send(Client client)
+    {
+        client.Send(_requests[_next]);
+        _next = (_next + 1) % _requests.Length;
     }
 
     private static byte[] Request(string body) => Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture,
         $"POST /embed HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {Encoding.UTF8.GetByteCount(body)}\r\n\r\n{body}"));
 
-    /// <summary>Reads an answer, which comes in chunks, to its end.</summary>
-    private static async Task<int> AnswerAsync(NetworkStream stream, byte[] buffer)
+    /// <summary>A connection.</summary>
+    private sealed class Client
     {
-        int status = 0;
-        byte[] last = new byte[7];
-        while (true)
+        private readonly byte[] _last = new byte[7];
+        private int _status;
+
+        public Client(int port)
         {
-            int read = await stream.ReadAsync(buffer);
+            Socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+            Socket.Connect(IPAddress.Loopback, port);
+        }
+
+        public Socket Socket { get; }
+
+        /// <summary>When its request was sent, or refused.</summary>
+        public long Began { get; set; }
+
+        public void Send(ReadOnlySpan<byte> request)
+        {
+            _status = 0;
+            Began = Stopwatch.GetTimestamp();
+            while (!request.IsEmpty)
+            {
+                request = request[Socket.Send(request)..];
+            }
+        }
+
+        /// <summary>Reads what has come of an answer, which comes in chunks.</summary>
+        /// <returns>Whether it was read to its end; the status is 0 where the connection ended before.</returns>
+        public bool Receive(byte[] buffer, out int status)
+        {
+            int read = Socket.Receive(buffer);
             if (read == 0)
             {
-                return 0;
+                status = 0;
+                return true;
             }
 
-            if (status == 0)
+            if (_status == 0)
             {
-                status = int.Parse(Encoding.ASCII.GetString(buffer, "HTTP/1.1 ".Length, 3), CultureInfo.InvariantCulture);
+                _status = int.Parse(Encoding.ASCII.GetString(buffer, "HTTP/1.1 ".Length, 3), CultureInfo.InvariantCulture);
             }
 
             // The end of what was read until now.
-            int kept = Math.Min(read, last.Length);
-            Array.Copy(last, kept, last, 0, last.Length - kept);
-            Array.Copy(buffer, read - kept, last, last.Length - kept, kept);
-            if (last.AsSpan().SequenceEqual("\r\n0\r\n\r\n"u8))
-            {
-                return status;
-            }
+            int kept = Math.Min(read, _last.Length);
+            Array.Copy(_last, kept, _last, 0, _last.Length - kept);
+            Array.Copy(buffer, read - kept, _last, _last.Length - kept, kept);
+            status = _status;
+            return _last.AsSpan().SequenceEqual("\r\n0\r\n\r\n"u8);
         }
     }
 }

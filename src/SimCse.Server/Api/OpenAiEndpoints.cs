@@ -120,12 +120,6 @@ internal sealed class EmbeddingValueConverter : JsonConverter<EmbeddingValue>
             return;
         }
 
-        writer.WriteStartArray();
-        foreach (float component in value.Components)
-        {
-            writer.WriteNumberValue(component);
-        }
-
-        writer.WriteEndArray();
+        VectorJson.Write(writer, value.Components);
     }
 }

@@ -43,6 +43,6 @@ internal sealed partial class ServerJson : JsonSerializerContext
         MaxDepth = 16,
         DefaultIgnoreCondition = JsonIgnoreCondition.Never,
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, // the content type is application/json, and browsers are told not to guess another
-        Converters = { new TextInputsConverter(mostTexts), new EmbeddingValueConverter(), new MetadataValueConverter() },
+        Converters = { new TextInputsConverter(mostTexts), new EmbeddingValueConverter(), new VectorConverter(), new MetadataValueConverter() },
     });
 }

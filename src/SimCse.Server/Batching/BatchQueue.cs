@@ -6,20 +6,24 @@ using SimCse.Tokenization;
 namespace SimCse.Server.Batching;
 
 /// <summary>
-/// The texts of all requests in one queue, first come, first served. As many threads as the encoder has take batches from it, each its share of what waits: between one efficient batch and
-/// <see cref="EmbeddingServerOptions.MaxBatchTokens"/>. So the texts of one large request run side by side, those of many small requests run together, and a text that is alone gets all threads.
+/// The texts of all requests in one queue. As many threads as the encoder has take batches from it: the text that has waited longest and those of the lengths nearest to its own, a share of what
+/// waits, between one efficient batch and <see cref="EmbeddingServerOptions.MaxBatchTokens"/>. So the texts of one large request run side by side, those of many small requests run together, little
+/// is padding, and a text that is alone gets all threads.
 /// </summary>
 internal sealed class BatchQueue : IDisposable
 {
     // What the encoder runs in one go (SentenceEncoderOptions.BatchTokens): more texts at once are no faster, fewer are slower.
     private const int EfficientTokens = 512;
 
+    // Of so many texts, the oldest, a batch is chosen.
+    private const int Choice = 256;
+
     private readonly SentenceEncoder _encoder;
     private readonly ServerMetrics _metrics;
     private readonly int _maxBatchTokens;
     private readonly long _window;
     private readonly object _gate = new(); // Monitor.Wait needs an object
-    private readonly Queue<WaitingText> _waiting = new();
+    private readonly List<WaitingText> _waiting = []; // the oldest first
     private readonly Thread[] _threads;
     private long _waitingTokens;
     private int _running;
@@ -53,7 +57,7 @@ internal sealed class BatchQueue : IDisposable
             ObjectDisposedException.ThrowIf(_closing, this);
             for (int row = 0; row < texts.Count; row++)
             {
-                _waiting.Enqueue(new WaitingText(request, row));
+                _waiting.Add(new WaitingText(request, row));
                 _waitingTokens += texts[row].Ids.Length;
             }
 
@@ -126,22 +130,69 @@ internal sealed class BatchQueue : IDisposable
             }
 
             long share = Math.Clamp(_waitingTokens / _threads.Length, Math.Min(EfficientTokens, _maxBatchTokens), _maxBatchTokens);
-            long tokens = 0;
-            while (_waiting.TryPeek(out WaitingText next) && (batch.Count == 0 || tokens + next.Tokens <= share))
-            {
-                _waiting.Dequeue();
-                _waitingTokens -= next.Tokens;
-                if (!next.Request.IsCancelled)
-                {
-                    batch.Add(next);
-                    tokens += next.Tokens;
-                }
-            }
-
+            TakeChosen(share, batch);
             bool alone = _running == 0 && _waiting.Count == 0;
             _running++;
             return alone;
         }
+    }
+
+    /// <summary>Which texts run together: the first, and of the others those of the nearest lengths, up to a number of tokens.</summary>
+    /// <param name="lengths">Tokens of each text; at least one text.</param>
+    /// <param name="mostTokens">Of all that are chosen; the first is chosen in any case.</param>
+    /// <returns>Their places, in order.</returns>
+    internal static int[] Choose(ReadOnlySpan<int> lengths, long mostTokens)
+    {
+        int[] sorted = lengths.ToArray(), places = [.. Enumerable.Range(0, lengths.Length)];
+        Array.Sort(sorted, places);
+        int first = Array.IndexOf(places, 0), last = first;
+        long tokens = lengths[0];
+        while (last - first + 1 < sorted.Length)
+        {
+            bool shorter = last + 1 == sorted.Length || (first > 0 && lengths[0] - sorted[first - 1] <= sorted[last + 1] - lengths[0]);
+            tokens += sorted[shorter ? first - 1 : last + 1];
+            if (tokens > mostTokens)
+            {
+                break;
+            }
+
+            (first, last) = shorter ? (first - 1, last) : (first, last + 1);
+        }
+
+        int[] chosen = places[first..(last + 1)];
+        Array.Sort(chosen);
+        return chosen;
+    }
+
+    /// <summary>Takes a batch out of the queue; texts whose requests were cancelled leave it with them.</summary>
+    private void TakeChosen(long mostTokens, List<WaitingText> batch)
+    {
+        int[] lengths = new int[Math.Min(_waiting.Count, Choice)];
+        for (int i = 0; i < lengths.Length; i++)
+        {
+            lengths[i] = _waiting[i].Tokens;
+        }
+
+        int kept = 0, next = 0;
+        int[] chosen = Choose(lengths, mostTokens);
+        for (int i = 0; i < lengths.Length; i++)
+        {
+            WaitingText text = _waiting[i];
+            if (next == chosen.Length || chosen[next] != i)
+            {
+                _waiting[kept++] = text;
+                continue;
+            }
+
+            next++;
+            _waitingTokens -= text.Tokens;
+            if (!text.Request.IsCancelled)
+            {
+                batch.Add(text);
+            }
+        }
+
+        _waiting.RemoveRange(kept, lengths.Length - kept);
     }
 
     /// <summary>Milliseconds for which less than a full batch waits for more, as long as another thread is busy.</summary>
@@ -152,7 +203,7 @@ internal sealed class BatchQueue : IDisposable
             return 0;
         }
 
-        long left = _waiting.Peek().Request.Enqueued + _window - Stopwatch.GetTimestamp();
+        long left = _waiting[0].Request.Enqueued + _window - Stopwatch.GetTimestamp();
         return left <= 0 ? 0 : (int)Math.Max(1, left * 1000 / Stopwatch.Frequency);
     }
 

@@ -1,30 +1,38 @@
+using System.Collections.Concurrent;
 using Google.Protobuf;
 using Microsoft.ML.OnnxRuntime;
 
 namespace SimCse.Inference;
 
 /// <summary>
-/// An encoder's graph in ONNX Runtime. Any number of threads may run it at once. Many batches are fastest each on a thread of its own, which wait
-/// for nothing; one batch alone is answered soonest by all threads together: so there are two sessions, each made when it is first needed;
-/// for a graph built here they share the weights, packed once.
+/// An encoder's graph in ONNX Runtime. Any number of threads may run it at once. Many batches are fastest each on a thread of its own, which waits for nothing; one batch alone is answered
+/// soonest by all threads together. So there is one session of all threads, and as many of one thread as run at once, each made when it is first needed; they share the weights.
 /// </summary>
+/// <remarks>Threads in one session wait for each other: every node takes its memory from the session's arena, which has one lock. With small models two threads lost a quarter of their time so.</remarks>
 internal sealed class EncoderSession : IDisposable
 {
-    private readonly (string Name, OrtValue Value)[] _weights;
-    private readonly PrePackedWeightsContainer _packedWeights = new();
-    private readonly Lazy<InferenceSession> _oneThread;
-    private readonly Lazy<InferenceSession> _allThreads;
+    private readonly Func<int, InferenceSession> _open;
+    private readonly IDisposable _weights;
+    private readonly Lazy<InferenceSession>? _allThreads; // null where that is one
+    private readonly ConcurrentBag<InferenceSession> _idle = []; // of one thread
+    private readonly SemaphoreSlim _places; // of those that run: more than there are processors would only take memory
     private readonly RunOptions _runOptions = new();
     private readonly string[] _inputs;
     private readonly string[] _outputs;
 
-    private EncoderSession(Func<int, EncoderSession, InferenceSession> open, (string Name, OrtValue Value)[] weights, int threads, string[] inputs, string output, InferenceSession? opened = null)
+    /// <param name="open">Opens a session of so many threads.</param>
+    /// <param name="weights">Disposed after the sessions.</param>
+    /// <param name="threads">How many threads a batch may have to itself.</param>
+    /// <param name="inputs">Token ids, mask, and token types where the graph wants them.</param>
+    /// <param name="output">The output to read.</param>
+    private EncoderSession(Func<int, InferenceSession> open, IDisposable weights, int threads, string[] inputs, string output)
     {
+        _open = open;
         _weights = weights;
         _inputs = inputs;
         _outputs = [output];
-        _allThreads = opened is not null ? new Lazy<InferenceSession>(opened) : new Lazy<InferenceSession>(() => open(threads, this));
-        _oneThread = threads == 1 ? _allThreads : new Lazy<InferenceSession>(() => open(1, this));
+        _places = new SemaphoreSlim(Math.Max(threads, Environment.ProcessorCount));
+        _allThreads = threads == 1 ? null : new Lazy<InferenceSession>(() => open(threads));
     }
 
     /// <summary>A graph built here; the weights stay where they lie.</summary>
@@ -32,43 +40,25 @@ internal sealed class EncoderSession : IDisposable
     /// <param name="threads">How many threads a batch may have to itself.</param>
     public static EncoderSession ForGraph(OnnxGraph graph, int threads)
     {
-        // What is widened when the session opens has to lie in the message: ONNX Runtime computes constants before it takes what it was handed.
-        bool inside = graph.Weights.Any(weight => weight.Values is Float16[]);
-        byte[] model = inside ? graph.ToBytes() : graph.ToModel().ToByteArray();
+        byte[] model = graph.ToModel().ToByteArray();
+        SharedWeights weights = new(graph);
         return new EncoderSession(
-            (count, session) =>
+            count =>
             {
                 using SessionOptions options = Options(count);
-                foreach ((string name, OrtValue value) in session._weights)
-                {
-                    options.AddInitializer(name, value);
-                }
-
-                return new InferenceSession(model, options, session._packedWeights);
+                return weights.Open(model, options);
             },
-            inside ? [] : [.. graph.Weights.Select(weight => (weight.Name, weight.ToOrtValue()))],
-            threads,
-            [EncoderGraph.InputIds, EncoderGraph.AttentionMask],
-            EncoderGraph.SentenceEmbedding);
+            weights, threads, [EncoderGraph.InputIds, EncoderGraph.AttentionMask], EncoderGraph.SentenceEmbedding);
     }
 
     /// <summary>An ONNX file.</summary>
-    /// <param name="file">Opened with <paramref name="threads"/>; its session is this one's from here on.</param>
+    /// <param name="file">Opened with <paramref name="threads"/>; it is this session's from here on.</param>
     /// <param name="threads">How many threads a batch may have to itself.</param>
     /// <param name="output">The output to read.</param>
-    public static EncoderSession ForFile(OnnxModelFile file, int threads, string output) =>
-        new((count, _) => Open(file.Path, count), [], threads, file.Inputs, output, file.Session);
-
-    /// <summary>A session of a file.</summary>
-    /// <exception cref="OnnxRuntimeException">ONNX Runtime cannot open it.</exception>
-    public static InferenceSession Open(string path, int threads)
-    {
-        using SessionOptions options = Options(threads);
-        return new InferenceSession(path, options);
-    }
+    public static EncoderSession ForFile(OnnxModelFile file, int threads, string output) => new(file.TakeSession, file, threads, file.Inputs, output);
 
     /// <summary>How sessions of this class are set up.</summary>
-    private static SessionOptions Options(int threads)
+    public static SessionOptions Options(int threads)
     {
         SessionOptions options = new()
         {
@@ -78,6 +68,9 @@ internal sealed class EncoderSession : IDisposable
             GraphOptimizationLevel = GraphOptimizationLevel.ORT_ENABLE_EXTENDED, // what is above it lays images out anew: of no use to an encoder, and a tenth of a small model's start
             LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR,
         };
+
+        // The fused forms of layer normalisation are the slower ones on processors: see EncoderGraph.AddAndNormalize.
+        options.AddSessionConfigEntry("optimization.disable_specified_optimizers", "SkipLayerNormFusion;BiasSkipLayerNormFusion;EmbedLayerNormFusion");
 
         // Threads spin while a batch runs, since the next piece of work is microseconds away, and sleep once it is done.
         options.AddSessionConfigEntry("session.force_spinning_stop", "1");
@@ -90,6 +83,7 @@ internal sealed class EncoderSession : IDisposable
     /// <param name="output">Receives the output, of shape <paramref name="shape"/>.</param>
     /// <param name="shape">(B, H), or (B, T, H) where the output holds token vectors.</param>
     /// <param name="alone">Whether no other batch of the call is running: then all threads work on this one.</param>
+    /// <exception cref="InvalidDataException">The file is no longer the one that was opened.</exception>
     public void Run(Memory<long> ids, Memory<long> mask, Memory<float> output, long[] shape, bool alone)
     {
         long[] tokens = [shape[0], ids.Length / shape[0]];
@@ -98,24 +92,49 @@ internal sealed class EncoderSession : IDisposable
         using OrtValue? typesValue = _inputs.Length > 2 ? OrtValue.CreateTensorValueFromMemory(new long[ids.Length], tokens) : null; // a single text has type 0 throughout
         using OrtValue outputValue = OrtValue.CreateTensorValueFromMemory(OrtMemoryInfo.DefaultInstance, output, shape);
         OrtValue[] values = typesValue is null ? [idsValue, maskValue] : [idsValue, maskValue, typesValue];
-        (alone ? _allThreads : _oneThread).Value.Run(_runOptions, _inputs, values, _outputs, [outputValue]);
+        if (alone && _allThreads is not null)
+        {
+            _allThreads.Value.Run(_runOptions, _inputs, values, _outputs, [outputValue]);
+            return;
+        }
+
+        _places.Wait();
+        try
+        {
+            if (!_idle.TryTake(out InferenceSession? session))
+            {
+                session = _open(1);
+            }
+
+            try
+            {
+                session.Run(_runOptions, _inputs, values, _outputs, [outputValue]);
+            }
+            finally
+            {
+                _idle.Add(session);
+            }
+        }
+        finally
+        {
+            _places.Release();
+        }
     }
 
     public void Dispose()
     {
-        foreach (Lazy<InferenceSession> session in (ReadOnlySpan<Lazy<InferenceSession>>)[_oneThread, _allThreads])
+        foreach (InferenceSession session in _idle)
         {
-            if (session.IsValueCreated)
-            {
-                session.Value.Dispose();
-            }
+            session.Dispose();
         }
 
-        _runOptions.Dispose();
-        _packedWeights.Dispose();
-        foreach ((_, OrtValue value) in _weights)
+        if (_allThreads is { IsValueCreated: true })
         {
-            value.Dispose();
+            _allThreads.Value.Dispose();
         }
+
+        _places.Dispose();
+        _runOptions.Dispose();
+        _weights.Dispose();
     }
 }

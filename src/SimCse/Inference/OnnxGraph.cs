@@ -9,33 +9,44 @@ namespace SimCse.Inference;
 
 /// <summary>A constant of a graph: row-major values that stay outside the ONNX message.</summary>
 /// <param name="Name">The name that nodes know it by.</param>
-/// <param name="Values">float[], Float16[] or sbyte[], as many as the shape says; handed to ONNX Runtime where they lie.</param>
+/// <param name="Values">float[] or sbyte[], as many as the shape says; handed to ONNX Runtime where they lie.</param>
 /// <param name="Shape">The sizes of its axes.</param>
-internal sealed record GraphWeight(string Name, Array Values, long[] Shape)
+/// <param name="IsHalf">Whether float16 holds every value: then that is how a file stores them.</param>
+internal sealed record GraphWeight(string Name, Array Values, long[] Shape, bool IsHalf = false)
 {
     /// <summary>The element type as ONNX has it.</summary>
     public TensorProto.Types.DataType Type => Values switch
     {
         float[] => TensorProto.Types.DataType.Float,
-        Float16[] => TensorProto.Types.DataType.Float16,
         sbyte[] => TensorProto.Types.DataType.Int8,
         _ => throw Unknown(),
     };
 
-    /// <summary>The values' bytes, little-endian.</summary>
-    public ReadOnlySpan<byte> Bytes => Values switch
+    /// <summary>The bytes of the values in a file.</summary>
+    public long Length => Values.LongLength * (Values is sbyte[] ? sizeof(sbyte) : IsHalf ? 2 : sizeof(float));
+
+    /// <summary>The values as a file has them, little-endian.</summary>
+    public ByteString ToBytes()
     {
-        float[] values => MemoryMarshal.AsBytes<float>(values),
-        Float16[] values => MemoryMarshal.AsBytes<Float16>(values),
-        sbyte[] values => MemoryMarshal.AsBytes<sbyte>(values),
-        _ => throw Unknown(),
-    };
+        switch (Values)
+        {
+            case float[] values when IsHalf:
+                Half[] halves = new Half[values.Length];
+                TensorPrimitives.ConvertToHalf(values, halves);
+                return ByteString.CopyFrom(MemoryMarshal.AsBytes<Half>(halves));
+            case float[] values:
+                return ByteString.CopyFrom(MemoryMarshal.AsBytes<float>(values));
+            case sbyte[] values:
+                return ByteString.CopyFrom(MemoryMarshal.AsBytes<sbyte>(values));
+            default:
+                throw Unknown();
+        }
+    }
 
     /// <summary>The values where they lie, as ONNX Runtime takes them.</summary>
     public OrtValue ToOrtValue() => Values switch
     {
         float[] values => OrtValue.CreateTensorValueFromMemory(values, Shape),
-        Float16[] values => OrtValue.CreateTensorValueFromMemory(values, Shape),
         sbyte[] values => OrtValue.CreateTensorValueFromMemory(values, Shape),
         _ => throw Unknown(),
     };
@@ -68,7 +79,7 @@ internal sealed class OnnxGraph
     private readonly bool _halfWeights;
 
     /// <summary>An empty graph.</summary>
-    /// <param name="halfWeights">Whether float32 weights are stored as float16, and widened when the graph is opened.</param>
+    /// <param name="halfWeights">Whether float32 weights are rounded to float16, and a file stores them so: they are widened when it is opened.</param>
     public OnnxGraph(bool halfWeights = false) => _halfWeights = halfWeights;
 
     public IReadOnlyList<GraphWeight> Weights => _weights;
@@ -97,8 +108,9 @@ internal sealed class OnnxGraph
             throw new InvalidDataException($"{name}: the value {values[large]} is too large for float16 (at most 65504)");
         }
 
-        Declare(new GraphWeight($"{name}.half", MemoryMarshal.Cast<Half, Float16>(halves).ToArray(), shape));
-        return Node(name, "Cast", [$"{name}.half"], ("to", (int)TensorProto.Types.DataType.Float)); // computed once, when the graph is opened
+        float[] rounded = new float[values.Length];
+        TensorPrimitives.ConvertToSingle(halves, rounded);
+        return Declare(new GraphWeight(name, rounded, shape, IsHalf: true));
     }
 
     /// <summary>An 8-bit integer constant.</summary>
@@ -149,10 +161,6 @@ internal sealed class OnnxGraph
     public string ContribNode(string output, string operation, IEnumerable<string> inputs, params (string Name, object Value)[] attributes) =>
         Node(Contrib, [output], operation, inputs, attributes);
 
-    /// <summary>Adds a node with one of ONNX Runtime's own operators that has several outputs; returns the first.</summary>
-    public string ContribNode(string[] outputs, string operation, IEnumerable<string> inputs, params (string Name, object Value)[] attributes) =>
-        Node(Contrib, outputs, operation, inputs, attributes);
-
     /// <summary>Adds a node of ONNX itself that has several outputs.</summary>
     public string[] Node(string[] outputs, string operation, IEnumerable<string> inputs, params (string Name, object Value)[] attributes)
     {
@@ -175,7 +183,7 @@ internal sealed class OnnxGraph
     /// <exception cref="InvalidDataException">The weights exceed the 2 GB that one file can hold.</exception>
     public void Write(Stream stream, IEnumerable<KeyValuePair<string, string>> metadata)
     {
-        long bytes = _weights.Sum(weight => (long)weight.Bytes.Length);
+        long bytes = _weights.Sum(weight => weight.Length);
         if (bytes > LargestFile)
         {
             throw new InvalidDataException($"the model has {bytes} bytes of weights; one ONNX file holds at most {LargestFile}: export with a smaller precision");
@@ -189,7 +197,13 @@ internal sealed class OnnxGraph
             {
                 tensor.ExternalData.Clear();
                 tensor.DataLocation = TensorProto.Types.DataLocation.Default;
-                tensor.RawData = ByteString.CopyFrom(weight.Bytes);
+                tensor.RawData = weight.ToBytes();
+                if (weight.IsHalf)
+                {
+                    tensor.Name = $"{weight.Name}.half";
+                    tensor.DataType = (int)TensorProto.Types.DataType.Float16;
+                    model.Graph.Node.Insert(0, MakeNode("", [weight.Name], "Cast", [tensor.Name], [("to", (int)TensorProto.Types.DataType.Float)])); // computed once, when the file is opened
+                }
             }
         }
 
@@ -199,14 +213,6 @@ internal sealed class OnnxGraph
         }
 
         model.WriteTo(stream);
-    }
-
-    /// <summary>The model with its weights inside.</summary>
-    public byte[] ToBytes()
-    {
-        using MemoryStream stream = new();
-        Write(stream, []);
-        return stream.ToArray();
     }
 
     private string Declare(GraphWeight weight)
@@ -234,6 +240,12 @@ internal sealed class OnnxGraph
 
     private string Node(string domain, string[] outputs, string operation, IEnumerable<string> inputs, (string Name, object Value)[] attributes)
     {
+        _graph.Node.Add(MakeNode(domain, outputs, operation, inputs, attributes));
+        return outputs[0];
+    }
+
+    private static NodeProto MakeNode(string domain, string[] outputs, string operation, IEnumerable<string> inputs, (string Name, object Value)[] attributes)
+    {
         NodeProto node = new() { Name = outputs[0], OpType = operation, Domain = domain };
         node.Input.AddRange(inputs);
         node.Output.AddRange(outputs);
@@ -249,8 +261,7 @@ internal sealed class OnnxGraph
             });
         }
 
-        _graph.Node.Add(node);
-        return outputs[0];
+        return node;
 
         static AttributeProto Integers(string name, long[] numbers)
         {

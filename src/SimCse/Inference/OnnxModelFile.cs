@@ -23,10 +23,18 @@ internal sealed class OnnxModelFile : IDisposable
         (OnnxPrecision.Int8, "model_quantized.onnx"),
     ];
 
-    private OnnxModelFile(string path, InferenceSession session, string[] inputs, NamedShape? tokens, NamedShape? sentences, IReadOnlyDictionary<string, string> metadata)
+    private readonly Lazy<SharedWeights> _weights;
+    private readonly (long Length, DateTime Written) _state;
+    private readonly int _threads;
+    private InferenceSession? _first;
+
+    private OnnxModelFile(string path, (long Length, DateTime Written) state, InferenceSession session, int threads, string[] inputs, NamedShape? tokens, NamedShape? sentences, IReadOnlyDictionary<string, string> metadata)
     {
         Path = path;
-        Session = session;
+        _first = session;
+        _threads = threads;
+        _state = state;
+        _weights = new Lazy<SharedWeights>(() => new SharedWeights(path));
         Inputs = inputs;
         Tokens = tokens;
         Sentences = sentences;
@@ -36,9 +44,6 @@ internal sealed class OnnxModelFile : IDisposable
     }
 
     public string Path { get; }
-
-    /// <summary>Ready to run, with all threads.</summary>
-    public InferenceSession Session { get; }
 
     /// <summary>Token ids, mask, and token types where the file wants them.</summary>
     public string[] Inputs { get; }
@@ -92,8 +97,10 @@ internal sealed class OnnxModelFile : IDisposable
         InferenceSession? session = null;
         try
         {
-            session = EncoderSession.Open(path, threads);
-            OnnxModelFile file = new(path, session, InputsOf(path, session), OutputOf(session, 3), OutputOf(session, 2), session.ModelMetadata.CustomMetadataMap);
+            (long Length, DateTime Written) state = StateOf(path);
+            using SessionOptions options = EncoderSession.Options(threads);
+            session = new InferenceSession(path, options);
+            OnnxModelFile file = new(path, state, session, threads, InputsOf(path, session), OutputOf(session, 3), OutputOf(session, 2), session.ModelMetadata.CustomMetadataMap);
             if (file.Tokens is null && file.Sentences is null)
             {
                 throw new InvalidDataException($"{path}: gives {string.Join(", ", session.OutputNames)}; expected float32 token vectors (batch, sequence, H) or sentence vectors (batch, H)");
@@ -112,8 +119,38 @@ internal sealed class OnnxModelFile : IDisposable
         }
     }
 
-    /// <inheritdoc/>
-    public void Dispose() => Session.Dispose();
+    /// <summary>A session of the file for the caller to keep: the one that was opened to look at it, and others after that, which share their weights.</summary>
+    /// <param name="threads">How many threads it has.</param>
+    /// <exception cref="InvalidDataException">The file is no longer the one that was opened.</exception>
+    public InferenceSession TakeSession(int threads)
+    {
+        if (threads == _threads && Interlocked.Exchange(ref _first, null) is { } first)
+        {
+            return first;
+        }
+
+        // A model that was replaced in the meantime must not answer some of the batches.
+        SharedWeights weights = _weights.Value;
+        using SessionOptions options = EncoderSession.Options(threads);
+        InferenceSession session = weights.Open(Path, options);
+        if (StateOf(Path) == _state)
+        {
+            return session;
+        }
+
+        session.Dispose();
+        throw new InvalidDataException($"{Path}: was changed since it was opened; load the model again");
+    }
+
+    /// <summary>Frees the weights, and the first session where nobody took it.</summary>
+    public void Dispose()
+    {
+        _first?.Dispose();
+        if (_weights.IsValueCreated)
+        {
+            _weights.Value.Dispose();
+        }
+    }
 
     /// <summary>
     /// Whether the file rounds activations with a scale for all of a batch, as the dynamic quantisation of ONNX Runtime's own tools does: then what a text gives depends on what runs
@@ -163,6 +200,12 @@ internal sealed class OnnxModelFile : IDisposable
         return Sentences.Components is -1 || Sentences.Components >= setup.Dimensions
             ? (Sentences, new HostPooling(Tokens: false, setup.Pooling, Head: null, Sentences.Components is -1 ? components : Sentences.Components, setup.Dimensions, setup.Normalize))
             : throw new InvalidDataException($"{Path}: {Sentences.Name} has {Sentences.Components} components; expected {setup.Dimensions}");
+    }
+
+    private static (long Length, DateTime Written) StateOf(string path)
+    {
+        FileInfo file = new(path);
+        return (file.Exists ? file.Length : -1, file.LastWriteTimeUtc);
     }
 
     private static string[] InputsOf(string path, InferenceSession session)
