@@ -23,7 +23,7 @@ internal sealed record GraphWeight(string Name, Array Values, long[] Shape, bool
     };
 
     /// <summary>The bytes of the values in a file.</summary>
-    public long Length => Values.LongLength * (Values is sbyte[] ? sizeof(sbyte) : IsHalf ? 2 : sizeof(float));
+    public long Length => Values.LongLength * (Type == TensorProto.Types.DataType.Int8 ? sizeof(sbyte) : IsHalf ? 2 : sizeof(float));
 
     /// <summary>The values as a file has them, little-endian.</summary>
     public ByteString ToBytes()
