@@ -12,7 +12,7 @@ namespace SimCse.Inference;
 internal sealed class EncoderSession : IDisposable
 {
     private readonly Func<int, InferenceSession> _open;
-    private readonly IDisposable _weights;
+    private readonly IDisposable _source;
     private readonly Lazy<InferenceSession>? _allThreads; // null where that is one
     private readonly ConcurrentBag<InferenceSession> _idle = []; // of one thread
     private readonly SemaphoreSlim _places; // of those that run: more than there are processors would only take memory
@@ -21,14 +21,14 @@ internal sealed class EncoderSession : IDisposable
     private readonly string[] _outputs;
 
     /// <param name="open">Opens a session of so many threads.</param>
-    /// <param name="weights">Disposed after the sessions.</param>
+    /// <param name="source">What the weights belong to; disposed after the sessions.</param>
     /// <param name="threads">How many threads a batch may have to itself.</param>
     /// <param name="inputs">Token ids, mask, and token types where the graph wants them.</param>
     /// <param name="output">The output to read.</param>
-    private EncoderSession(Func<int, InferenceSession> open, IDisposable weights, int threads, string[] inputs, string output)
+    private EncoderSession(Func<int, InferenceSession> open, IDisposable source, int threads, string[] inputs, string output)
     {
         _open = open;
-        _weights = weights;
+        _source = source;
         _inputs = inputs;
         _outputs = [output];
         _places = new SemaphoreSlim(Math.Max(threads, Environment.ProcessorCount));
@@ -135,6 +135,6 @@ internal sealed class EncoderSession : IDisposable
 
         _places.Dispose();
         _runOptions.Dispose();
-        _weights.Dispose();
+        _source.Dispose();
     }
 }

@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 using Microsoft.ML.OnnxRuntime;
 using Microsoft.ML.OnnxRuntime.Tensors;
@@ -18,12 +19,19 @@ internal sealed class SharedWeights : IDisposable
     /// <summary>The weights of a graph built here, where they lie.</summary>
     public SharedWeights(OnnxGraph graph) => _weights = [.. graph.Weights.Select(weight => (weight.Name, weight.ToOrtValue()))];
 
-    /// <summary>A copy of the weights that lie in an ONNX file itself; those beside it (external data) ONNX Runtime maps, so that all sessions share them anyway.</summary>
+    /// <summary>
+    /// A copy of the weights that lie in an ONNX file itself; those beside it (external data) ONNX Runtime maps, so that all sessions share them anyway. Weights that are stored in float16
+    /// and widened when the file is opened are widened here: else each session would keep what it computed.
+    /// </summary>
     /// <param name="path">The file.</param>
     public SharedWeights(string path)
     {
         using FileStream stream = File.OpenRead(path);
-        _weights = [.. ModelProto.Parser.ParseFrom(stream).Graph.Initializer.Where(tensor => tensor.RawData.Length >= LeastBytes).Select(tensor => (tensor.Name, Copy(tensor)))];
+        GraphProto graph = ModelProto.Parser.ParseFrom(stream).Graph;
+        Dictionary<string, string> widened = graph.Node.Where(node => node.OpType is "Cast" && node.Attribute.Any(to => to is { Name: "to", I: (int)TensorProto.Types.DataType.Float }))
+            .DistinctBy(node => node.Input[0], StringComparer.Ordinal).ToDictionary(node => node.Input[0], node => node.Output[0], StringComparer.Ordinal);
+        _weights = [.. graph.Initializer.Where(tensor => tensor.RawData.Length >= LeastBytes).Select(tensor =>
+            tensor.DataType == (int)TensorProto.Types.DataType.Float16 && widened.TryGetValue(tensor.Name, out string? name) ? (name, Widened(tensor)) : (tensor.Name, Copy(tensor)))];
     }
 
     /// <summary>A session of a model whose weights are these.</summary>
@@ -48,12 +56,27 @@ internal sealed class SharedWeights : IDisposable
 
     private OrtValue Copy(TensorProto tensor)
     {
-        byte[] bytes = GC.AllocateUninitializedArray<byte>(tensor.RawData.Length, pinned: true);
+        byte[] bytes = Allocate(tensor.RawData.Length);
         tensor.RawData.CopyTo(bytes, 0);
-        _copies.Add(bytes);
-        return OrtValue.CreateTensorValueWithData(
-            OrtMemoryInfo.DefaultInstance, (TensorElementType)tensor.DataType, [.. tensor.Dims], Marshal.UnsafeAddrOfPinnedArrayElement(bytes, 0), bytes.Length); // the types have the same numbers
+        return Value(tensor, (TensorElementType)tensor.DataType, bytes); // the types have the same numbers
     }
+
+    private OrtValue Widened(TensorProto tensor)
+    {
+        byte[] bytes = Allocate(2 * tensor.RawData.Length);
+        TensorPrimitives.ConvertToSingle(MemoryMarshal.Cast<byte, Half>(tensor.RawData.Span), MemoryMarshal.Cast<byte, float>(bytes.AsSpan()));
+        return Value(tensor, TensorElementType.Float, bytes);
+    }
+
+    private byte[] Allocate(int length)
+    {
+        byte[] bytes = GC.AllocateUninitializedArray<byte>(length, pinned: true);
+        _copies.Add(bytes);
+        return bytes;
+    }
+
+    private static OrtValue Value(TensorProto tensor, TensorElementType type, byte[] bytes) =>
+        OrtValue.CreateTensorValueWithData(OrtMemoryInfo.DefaultInstance, type, [.. tensor.Dims], Marshal.UnsafeAddrOfPinnedArrayElement(bytes, 0), bytes.Length);
 
     private SessionOptions With(SessionOptions options)
     {

@@ -11,15 +11,17 @@ public sealed class EncoderSessionTests
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public void More_callers_than_processors_all_get_the_vectors_of_one(bool file)
+    [InlineData(OnnxPrecision.Fp32, false)]
+    [InlineData(OnnxPrecision.Fp32, true)]
+    [InlineData(OnnxPrecision.Fp16, true)]
+    [InlineData(OnnxPrecision.Int8, true)]
+    public void More_callers_than_processors_all_get_the_vectors_of_one(OnnxPrecision precision, bool file)
     {
         using Goldens goldens = Goldens.Open("tiny-bert");
-        string directory = file ? Exported(goldens.ModelDirectory) : goldens.ModelDirectory;
+        string directory = file ? Exported(goldens.ModelDirectory, precision) : goldens.ModelDirectory;
         using SentenceEncoder encoder = SentenceEncoder.Load(directory, new() { Pooling = Pooling.Avg, Threads = 2 });
         TokenizedText[][] texts = [.. goldens.Sentences.Select(sentence => new[] { encoder.Tokenize(sentence) })];
-        float[][] expected = [.. texts.Select(text => encoder.EncodeTokens(text, threads: 1, Cancellation).Values.ToArray())];
+        float[][] expected = [.. texts.Select(text => encoder.EncodeTokens(text, cancellationToken: Cancellation).Values.ToArray())]; // by the session that opened the file
 
         Parallel.For(0, 200, new ParallelOptions { MaxDegreeOfParallelism = 16, CancellationToken = Cancellation }, i =>
             VectorAssert.Close(expected[i % texts.Length], encoder.EncodeTokens(texts[i % texts.Length], threads: i % 3 == 0 ? 2 : 1, Cancellation).Values));
