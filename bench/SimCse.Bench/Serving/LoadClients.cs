@@ -106,16 +106,12 @@ internal sealed class LoadClients : IDisposable
                         break;
                     case 429:
                         _refused.Add(milliseconds);
+                        client.Began = Stopwatch.GetTimestamp();
+                        resting.Add(client);
                         break;
                     default:
                         _failed++;
                         break;
-                }
-
-                if (status is 429)
-                {
-                    client.Began = Stopwatch.GetTimestamp();
-                    resting.Add(client);
                 }
 
                 if (status is 429 or 0 || Stopwatch.GetElapsedTime(start).TotalSeconds >= seconds)

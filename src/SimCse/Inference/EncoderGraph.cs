@@ -223,7 +223,7 @@ internal sealed class EncoderGraph
     }
 
     /// <summary>LayerNorm(product + residual + bias).</summary>
-    /// <remarks>In three nodes: SkipLayerNormalization, which is all of it in one, takes six times as long (ONNX Runtime 1.31 sums a row there number by number, with a division for each).</remarks>
+    /// <remarks>In three nodes: SkipLayerNormalization, which is all of it in one, takes five times as long (ONNX Runtime 1.31 sums a row there number by number, with a division for each).</remarks>
     private string AddAndNormalize(string name, string product, string residual, string? output = null)
     {
         string sum = _graph.Node($"{name}.sum", "Add", [product, residual]); // (B, T, H)
